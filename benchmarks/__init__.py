@@ -1,0 +1,1 @@
+"""Speed, side by side with the plain loops people write by hand."""

@@ -1,0 +1,51 @@
+"""One training epoch of the VAE on Fashion-MNIST: this project through train.py against the notebook's loop.
+
+Run: uv run python -m benchmarks.vae_epoch --data_dir data
+"""
+
+import argparse
+import tempfile
+from statistics import median
+
+import train
+from benchmarks.notebook_vae import epoch_seconds
+from benchmarks.timer import EpochTimer
+
+
+def ours(data_dir: str, epochs: int) -> list[float]:
+    """Seconds of each epoch through train.main with the shipped config: logging, checkpoints and callbacks on."""
+    with tempfile.TemporaryDirectory() as runs:
+        cli = train.main(
+            [
+                "fit",
+                "--config=configs/vae_fashion_mnist.yaml",
+                f"--data.data_dir={data_dir}",
+                f"--trainer.default_root_dir={runs}",
+                f"--trainer.max_epochs={epochs}",
+                "--trainer.callbacks.max_points=100",  # t-SNE runs after the last epoch, off the clock: keep it short
+                "--trainer.callbacks+=benchmarks.timer.EpochTimer",
+            ]
+        )
+    timers = [c for c in vars(cli.trainer)["callbacks"] if isinstance(c, EpochTimer)]
+    return timers[0].seconds
+
+
+def main() -> None:
+    """Time both ways in turns and print median, spread and ratio."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data_dir", default="data", help="folder with FashionMNIST/raw")
+    parser.add_argument("--epochs", type=int, default=4, help="epochs each way and round, of which the first warms up")
+    parser.add_argument("--rounds", type=int, default=2)
+    options = parser.parse_args()
+    seconds: dict[str, list[float]] = {"notebook's loop": [], "train.py": []}
+    for _ in range(options.rounds):
+        seconds["notebook's loop"] += epoch_seconds(options.data_dir, options.epochs)[1:]
+        seconds["train.py"] += ours(options.data_dir, options.epochs)[1:]
+    for way, times in seconds.items():
+        print(f"{way:16} median {median(times):.2f} s an epoch ({min(times):.2f} to {max(times):.2f}, n={len(times)})")
+    ratio = median(seconds["notebook's loop"]) / median(seconds["train.py"])
+    print(f"ratio            {ratio:.2f}")
+
+
+if __name__ == "__main__":
+    main()

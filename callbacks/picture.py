@@ -1,0 +1,88 @@
+"""When pictures are drawn and where they go."""
+
+from pathlib import Path
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from callbacks.looking import data_of
+from callbacks.verbs import require
+
+
+def check_every_n_epochs(every_n_epochs: int) -> int:
+    """`every_n_epochs`, or a ValueError where it is negative."""
+    if every_n_epochs < 0:
+        raise ValueError(f"every_n_epochs must be at least 0, got {every_n_epochs}: 0 draws at the end of the run only")
+    return every_n_epochs
+
+
+class PictureCallback(Callback):
+    """Draws every n epochs and at the end of a fit, and at the end of a test; process 0 alone, with no collective.
+
+    Each picture goes to TensorBoard and to `<run folder>/pictures/<name>_<when>.png`. A subclass names the `verb` it
+    needs and writes `draw`.
+
+    Args:
+        every_n_epochs: epochs between pictures; 0 draws at the end of the run only.
+
+    Raises:
+        TypeError: before training starts, where the model or the data module lacks what the picture needs.
+        ValueError: `every_n_epochs` is negative.
+    """
+
+    verb: type
+
+    def __init__(self, every_n_epochs: int = 1) -> None:
+        self.every_n_epochs = check_every_n_epochs(every_n_epochs)
+        self._drawn_at = -1
+
+    def draw(self, trainer: Trainer, module: LightningModule, when: str) -> None:
+        """Make the pictures and hand each to `save`; `when` is "epoch005" or "test"."""
+        raise NotImplementedError
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Refuse what cannot work, before anything is trained, and agree on the folder."""
+        require(pl_module, self.verb, self)
+        data_of(trainer, self)
+        # reading log_dir is a collective: every process does it, here, once
+        self.folder = Path(trainer.log_dir or trainer.default_root_dir) / "pictures"
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draw where the epoch is due."""
+        if self.every_n_epochs and (trainer.current_epoch + 1) % self.every_n_epochs == 0:
+            self._draw_epoch(trainer, pl_module, trainer.current_epoch + 1)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draw what the run ended with, unless its last epoch was drawn already."""
+        if trainer.current_epoch != self._drawn_at:
+            self._draw_epoch(trainer, pl_module, trainer.current_epoch)
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draw the tested model."""
+        if trainer.is_global_zero:
+            self.draw(trainer, pl_module, "test")
+
+    def save(self, trainer: Trainer, figure: Figure, name: str, when: str) -> Path:
+        """Write a figure to TensorBoard and to a PNG; returns the PNG's path."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / f"{name}_{when}.png"
+        figure.savefig(path, bbox_inches="tight", pad_inches=0.05)
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                # the figure is not pyplot's, so there is nothing to close
+                logger.experiment.add_figure(name, figure, trainer.global_step, close=False)
+        return path
+
+    def _draw_epoch(self, trainer: Trainer, module: LightningModule, epoch: int) -> None:
+        self._drawn_at = epoch
+        if trainer.is_global_zero and not trainer.fast_dev_run:  # type: ignore[attr-defined]
+            self.draw(trainer, module, f"epoch{epoch:03d}")
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """A figure of that size in inches, outside pyplot: garbage collection closes it."""
+    figure = Figure(figsize=(width, height), dpi=100, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure

@@ -1,0 +1,52 @@
+"""What the model makes of nothing."""
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from torch import Tensor
+
+from callbacks.image_grid import image_grid
+from callbacks.looking import data_of, quiet
+from callbacks.picture import PictureCallback
+from callbacks.verbs import Samples, is_conditional
+
+
+class SampleGrid(PictureCallback):
+    """New images, from the same noise each time, so that pictures show the model's progress and not the draw.
+
+    A conditional model gets one row a class, labelled, and each row the same noise: what changes down a column is the
+    class, what changes along a row is everything else.
+
+    Args:
+        rows: rows of a plain model's grid, at least 1; a conditional model has one a class.
+        columns: images a row, at least 1.
+        every_n_epochs: see `PictureCallback`.
+        seed: of the noise.
+
+    Raises:
+        ValueError: a count is below 1.
+    """
+
+    verb = Samples
+
+    def __init__(self, rows: int = 8, columns: int = 8, every_n_epochs: int = 1, seed: int = 0) -> None:
+        super().__init__(every_n_epochs)
+        if rows < 1 or columns < 1:
+            raise ValueError(f"rows and columns must be at least 1, got {rows} and {columns}")
+        self.rows = rows
+        self.columns = columns
+        self.seed = seed
+
+    def draw(self, trainer: Trainer, module: LightningModule, when: str) -> None:
+        """See `PictureCallback.draw`."""
+        if is_conditional(module):
+            names = data_of(trainer, self).class_names
+            labels = [torch.full((self.columns,), label, device=module.device) for label in range(len(names))]
+            rows = [self._sample(module, y) for y in labels]
+        else:
+            names = ("",) * self.rows
+            rows = list(self._sample(module).split(self.columns))
+        self.save(trainer, image_grid(rows, names), "samples", when)
+
+    def _sample(self, module: LightningModule, y: Tensor | None = None) -> Tensor:
+        with quiet(module, self.seed):
+            return module.sample(self.rows * self.columns if y is None else len(y), y)  # type: ignore[operator]

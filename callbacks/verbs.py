@@ -1,0 +1,56 @@
+"""What callbacks know of models and of data: these protocols, and nothing else."""
+
+from collections.abc import Iterable
+from typing import Any, Protocol, runtime_checkable
+
+from lightning.pytorch import LightningModule
+from torch import Tensor
+
+
+@runtime_checkable
+class Samples(Protocol):
+    """Makes `n` new images, (n, C, H, W) in [0, 1]; `y`: (n,) labels for a conditional model."""
+
+    def sample(self, n: int, y: Tensor | None = None) -> Tensor: ...
+
+
+@runtime_checkable
+class Reconstructs(Protocol):
+    """Shows images through the model: (N, C, H, W) in [0, 1] in and out."""
+
+    def reconstruct(self, x: Tensor, y: Tensor | None = None) -> Tensor: ...
+
+
+@runtime_checkable
+class Encodes(Protocol):
+    """Turns images, (N, C, H, W) in [0, 1], into codes, (N, D)."""
+
+    def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor: ...
+
+
+@runtime_checkable
+class HasSplits(Protocol):
+    """A data module whose splits can be read at any time, by each process for itself or in shares."""
+
+    class_names: tuple[str, ...]
+
+    def has_split(self, split: str) -> bool: ...
+
+    def loader(self, split: str, shuffle: bool = False, sharded: bool = True) -> Iterable[Any]: ...
+
+
+def require(module: LightningModule, verb: type, callback: object) -> None:
+    """Raise a TypeError where `module` does not answer the verb that `callback` needs."""
+    if not isinstance(module, verb):
+        name = {Samples: "sample(n, y=None)", Reconstructs: "reconstruct(x, y=None)", Encodes: "encode(x, y=None)"}[
+            verb
+        ]
+        raise TypeError(
+            f"{type(callback).__name__} needs a model with {name}, which {type(module).__name__} does not have: "
+            "take this callback out of the config, or use a model with that verb"
+        )
+
+
+def is_conditional(module: LightningModule) -> bool:
+    """Whether the model's verbs need labels."""
+    return bool(getattr(module, "conditional", False))

@@ -1,0 +1,98 @@
+"""MNIST and its drop-in relatives: torchvision downloads, checks and parses the IDX files."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar
+from urllib.error import URLError
+
+from torch import Tensor
+from torchvision import datasets
+from torchvision.datasets.mnist import read_image_file, read_label_file
+
+from datamodules.base import ImageDataModule
+
+
+class IDXDataModule(ImageDataModule):
+    """A data set in MNIST's IDX format, 60,000 train and 10,000 test images, 1x28x28.
+
+    Args and splits: see `ImageDataModule`.
+
+    Raises:
+        FileNotFoundError: the files are missing and `download` is off, or they could not be fetched.
+        ValueError: a file is truncated or corrupt; the message names it.
+    """
+
+    dataset_class: ClassVar[type[datasets.MNIST]]
+    image_shape = (1, 28, 28)
+    num_classes = 10
+
+    def prepare_data(self) -> None:
+        """Download where allowed and needed; Lightning calls this on one process a machine."""
+        if not self.download or self._missing_files() == []:
+            return
+        try:
+            self.dataset_class(self.data_dir, download=True)
+        except (RuntimeError, URLError, OSError) as error:
+            raise FileNotFoundError(self._missing_message("could not be downloaded")) from error
+
+    def load(self, train: bool) -> tuple[Tensor, Tensor]:
+        """See `ImageDataModule.load`."""
+        if self._missing_files():
+            raise FileNotFoundError(self._missing_message(f"are missing, and download={self.download}"))
+        image_path, label_path = self._paths(train)
+        images, labels = _read(read_image_file, image_path), _read(read_label_file, label_path)
+        if images.shape[1:] != self.image_shape[1:]:
+            raise ValueError(
+                f"{image_path} holds images of {tuple(images.shape[1:])}, expected {self.image_shape[1:]}: "
+                "delete it and download it again"
+            )
+        if len(images) != len(labels):
+            raise ValueError(
+                f"{image_path} holds {len(images)} images but {label_path} {len(labels)} labels: "
+                "delete both and download them again"
+            )
+        return images.unsqueeze(1), labels  # (N, 1, 28, 28), (N,)
+
+    def _paths(self, train: bool) -> tuple[Path, Path]:
+        prefix = "train" if train else "t10k"
+        folder = Path(self.data_dir) / self.dataset_class.__name__ / "raw"
+        return folder / f"{prefix}-images-idx3-ubyte", folder / f"{prefix}-labels-idx1-ubyte"
+
+    def _missing_files(self) -> list[Path]:
+        return [path for path in (*self._paths(True), *self._paths(False)) if not path.is_file()]
+
+    def _missing_message(self, problem: str) -> str:
+        paths = ", ".join(str(path) for path in self._missing_files())
+        return (
+            f"{self.dataset_class.__name__}: files {problem}: {paths}. Pass the folder that holds "
+            f"{self.dataset_class.__name__}/raw/ as data_dir (it is {self.data_dir!r}), or download=True with a network"
+        )
+
+
+class MNISTDataModule(IDXDataModule):
+    """Handwritten digits. Source: Y. LeCun, C. Cortes, C. Burges, "The MNIST database", 1998. See `IDXDataModule`."""
+
+    dataset_class = datasets.MNIST
+    class_names = tuple("0123456789")
+
+
+class KMNISTDataModule(IDXDataModule):
+    """Cursive Japanese characters. Source: Clanuwat et al., arXiv:1812.01718, 2018. See `IDXDataModule`."""
+
+    dataset_class = datasets.KMNIST
+    class_names = tuple(datasets.KMNIST.classes)
+
+
+class FashionMNISTDataModule(IDXDataModule):
+    """Pictures of clothes. Source: H. Xiao, K. Rasul, R. Vollgraf, arXiv:1708.07747, 2017. See `IDXDataModule`."""
+
+    dataset_class = datasets.FashionMNIST
+    class_names = tuple(datasets.FashionMNIST.classes)
+
+
+def _read(reader: Callable[[str], Tensor], path: Path) -> Tensor:
+    try:
+        return reader(str(path))
+    # torchvision's parser checks with asserts, indexing and views: a broken file can raise any of these.
+    except (AssertionError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is truncated or corrupt: delete it and download it again") from error

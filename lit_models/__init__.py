@@ -1,0 +1,5 @@
+"""The systems: LightningModules that answer sample, reconstruct and encode on images in [0, 1]."""
+
+from lit_models.vae import LitVAE
+
+__all__ = ["LitVAE"]

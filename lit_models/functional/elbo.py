@@ -1,0 +1,72 @@
+"""The terms of the evidence lower bound, each in nats per image, shape (N,).
+
+Source: D. P. Kingma, M. Welling, "Auto-Encoding Variational Bayes", ICLR 2014, arXiv:1312.6114 (equations by number).
+"""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+
+def standard_normal_kl(mu: Tensor, log_variance: Tensor) -> Tensor:
+    """KL(N(mu, exp(log_variance)) || N(0, I)) in closed form, appendix B.
+
+    Args:
+        mu: (N, D) means.
+        log_variance: (N, D) natural logarithms of the variances.
+
+    Returns:
+        (N,) nats, at least 0.
+    """
+    return 0.5 * (mu.square() + log_variance.exp() - 1 - log_variance).sum(1)
+
+
+def reparameterize(mu: Tensor, log_variance: Tensor) -> Tensor:
+    """A draw from N(mu, exp(log_variance)) that gradients pass through, equation 4 with g = mu + sigma * eps; (N, D)."""
+    return torch.addcmul(mu, (0.5 * log_variance).exp(), torch.randn_like(mu))
+
+
+def bernoulli_nll(logits: Tensor, x: Tensor) -> Tensor:
+    """-log Bernoulli(x; sigmoid(logits)), summed over pixels, appendix C.1.
+
+    For x strictly between 0 and 1 this is the cross-entropy that the field uses on grey pixels: no density of x, but
+    its minimum over the logits is at sigmoid(logits) = x.
+
+    Args:
+        logits: (N, ...) any real numbers; never passed through a sigmoid, so nothing saturates.
+        x: (N, ...) targets in [0, 1].
+
+    Returns:
+        (N,) nats.
+    """
+    return binary_cross_entropy_with_logits(logits, x, reduction="none").flatten(1).sum(1)
+
+
+def gaussian_nll(mean: Tensor, log_scale: Tensor, x: Tensor) -> Tensor:
+    """-log N(x; mean, exp(log_scale)^2), summed over pixels, appendix C.2: a density in the units of x.
+
+    Args:
+        mean: (N, ...) means.
+        log_scale: scalar natural logarithm of the standard deviation all pixels share.
+        x: (N, ...) targets.
+
+    Returns:
+        (N,) nats; negative values are possible, as of every density.
+    """
+    residual = (x - mean) * (-log_scale).exp()
+    return (0.5 * residual.square() + log_scale + 0.5 * math.log(2 * math.pi)).flatten(1).sum(1)
+
+
+def count_active_units(mean: Tensor, mean_of_square: Tensor, threshold: float = 0.01) -> Tensor:
+    """How many latent units say something about the image: variance of their mu over the data above `threshold`.
+
+    Args:
+        mean: (D,) average of mu over the data.
+        mean_of_square: (D,) average of mu squared over the data.
+        threshold: variance from which a unit counts.
+
+    Source: Y. Burda, R. Grosse, R. Salakhutdinov, arXiv:1509.00519, section 5.2, which takes the same 0.01.
+    """
+    return ((mean_of_square - mean.square()) > threshold).sum()

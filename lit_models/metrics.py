@@ -1,0 +1,68 @@
+"""Figures of a whole epoch: added up on the device, step by step, and read once, summed over all processes."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from lit_models.functional.elbo import count_active_units
+
+
+class EpochMeans(Metric):
+    """Means over the images of an epoch, each image with the same weight, however the batches were cut.
+
+    One addition a step instead of one `self.log` a figure and step: nothing is read back before the epoch ends.
+
+    Args:
+        names: what is averaged, in the order that `update` gets it.
+    """
+
+    total: Tensor
+    count: Tensor
+    full_state_update = False
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__()
+        self.names = tuple(names)
+        self.add_state("total", torch.zeros(len(self.names)), dist_reduce_fx="sum")
+        self.add_state("count", torch.zeros(()), dist_reduce_fx="sum")
+
+    def update(self, means: Sequence[Tensor], n: int) -> None:
+        """Add a batch: scalar means over its `n` images, one a name."""
+        self.total += torch.stack(tuple(means)).detach() * n
+        self.count += n
+
+    def compute(self) -> dict[str, Tensor]:
+        """Scalar mean over all images so far, by name."""
+        return dict(zip(self.names, (self.total / self.count), strict=True))
+
+
+class ActiveUnits(Metric):
+    """Number of active latent units over an epoch, see `functional.elbo.count_active_units`.
+
+    Args:
+        latent_dim: D.
+    """
+
+    total: Tensor
+    total_square: Tensor
+    count: Tensor
+    full_state_update = False
+
+    def __init__(self, latent_dim: int) -> None:
+        super().__init__()
+        self.add_state("total", torch.zeros(latent_dim), dist_reduce_fx="sum")
+        self.add_state("total_square", torch.zeros(latent_dim), dist_reduce_fx="sum")
+        self.add_state("count", torch.zeros(()), dist_reduce_fx="sum")
+
+    def update(self, mu: Tensor) -> None:
+        """Add a batch of posterior means, (N, D)."""
+        mu = mu.detach()
+        self.total += mu.sum(0)
+        self.total_square += mu.square().sum(0)
+        self.count += len(mu)
+
+    def compute(self) -> Tensor:
+        """Scalar count, as a float so that it can be logged."""
+        return count_active_units(self.total / self.count, self.total_square / self.count).float()

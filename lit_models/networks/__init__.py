@@ -1,0 +1,1 @@
+"""nn.Modules: parameters, no optimizer, no logging."""

@@ -1,0 +1,53 @@
+"""Shared fixtures: small generated data in the true file format, and where the real data may lie."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+CLASSES = 10
+
+
+def write_idx(path: Path, array: np.ndarray) -> None:
+    """Write uint8 data as an IDX file: two zero bytes, type 8, number of axes, big-endian sizes, bytes."""
+    header = bytes([0, 0, 8, array.ndim]) + b"".join(size.to_bytes(4, "big") for size in array.shape)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(header + array.astype(np.uint8).tobytes())
+
+
+def write_dataset(root: Path, name: str, train_size: int = 200, test_size: int = 50) -> None:
+    """A data set in which class c is a bright bar at row 2c + 4 on noise, so that there is something to learn."""
+    rng = np.random.default_rng(0)
+    for prefix, size in (("train", train_size), ("t10k", test_size)):
+        labels = np.arange(size) % CLASSES
+        images = rng.integers(0, 60, (size, 28, 28))
+        images[np.arange(size), 2 * labels + 4, 6:22] = 255
+        write_idx(root / name / "raw" / f"{prefix}-images-idx3-ubyte", images)
+        write_idx(root / name / "raw" / f"{prefix}-labels-idx1-ubyte", labels)
+
+
+@pytest.fixture(scope="session")
+def fake_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with small generated MNIST, KMNIST and FashionMNIST files."""
+    root = tmp_path_factory.mktemp("data")
+    for name in ("MNIST", "KMNIST", "FashionMNIST"):
+        write_dataset(root, name)
+    return root
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder with the official files, named by the environment variable LIT_GENERATIVE_DATA."""
+    folder = os.environ.get("LIT_GENERATIVE_DATA", "")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("real data: set LIT_GENERATIVE_DATA to a folder with MNIST/raw, KMNIST/raw and FashionMNIST/raw")
+    return Path(folder)
+
+
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test starts from the same random state and without the seed that another test's run left behind."""
+    monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)
+    torch.manual_seed(0)

@@ -1,0 +1,29 @@
+"""Figures of an epoch do not depend on how the batches were cut."""
+
+import pytest
+import torch
+
+from lit_models.metrics import ActiveUnits, EpochMeans
+
+
+@pytest.mark.parametrize("cuts", [[10], [4, 4, 2], [9, 1]])
+def test_means_weigh_every_image_the_same(cuts: list[int]) -> None:
+    losses = torch.arange(10.0)
+    metric = EpochMeans(["loss", "twice"])
+    for part in losses.split(cuts):
+        metric.update([part.mean(), 2 * part.mean()], len(part))
+    assert {name: value.item() for name, value in metric.compute().items()} == pytest.approx({"loss": 4.5, "twice": 9})
+
+
+def test_means_keep_no_graph() -> None:
+    metric = EpochMeans(["loss"])
+    metric.update([torch.ones((), requires_grad=True) * 2], 3)
+    assert not metric.compute()["loss"].requires_grad
+
+
+def test_active_units_over_batches() -> None:
+    mu = torch.stack([torch.randn(100), torch.zeros(100)], dim=1)
+    metric = ActiveUnits(2)
+    for part in mu.split(33):
+        metric.update(part)
+    assert metric.compute().item() == 1

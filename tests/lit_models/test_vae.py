@@ -1,0 +1,199 @@
+"""LitVAE: verbs, gradients, errors, checkpoints, learning."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.cli import ReduceLROnPlateau
+from torch import Tensor
+
+from datamodules import DigitsDataModule
+from lit_models import LitVAE
+
+SHAPE = (1, 6, 5)
+
+
+def tiny(**options) -> LitVAE:
+    return LitVAE(**({"image_shape": SHAPE, "latent_dim": 3, "hidden_dims": [7]} | options)).double()
+
+
+def images(n: int = 4) -> Tensor:
+    return torch.rand(n, *SHAPE, dtype=torch.float64)
+
+
+LABELS = torch.tensor([0, 9, 3, 3])
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
+@pytest.mark.parametrize("conditional", [False, True])
+@pytest.mark.parametrize("hidden_dims", [(), (7,), (9, 7)])
+@pytest.mark.parametrize("image_shape", [(1, 6, 5), (3, 4, 4)])
+def test_every_parameter_gets_a_gradient(likelihood, conditional, hidden_dims, image_shape) -> None:
+    model = tiny(likelihood=likelihood, conditional=conditional, hidden_dims=hidden_dims, image_shape=image_shape)
+    x = torch.rand(4, *image_shape, dtype=torch.float64)
+    model.step((x, LABELS), "train").backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+@pytest.mark.parametrize("conditional", [False, True])
+def test_verbs_give_images_and_codes(conditional: bool) -> None:
+    model = tiny(conditional=conditional)
+    y = LABELS if conditional else None
+    for out in (model.sample(4, y), model.reconstruct(images(), y)):
+        assert out.shape == (4, *SHAPE)
+        assert out.min() >= 0
+        assert out.max() <= 1
+    x = images()
+    assert model.encode(x, y).shape == (4, 3)
+    mu, log_variance = model.posterior(x, y)
+    assert torch.equal(model.encode(x, y), mu)
+    assert torch.equal(model.encode(x, y, log_variance=True), log_variance)
+
+
+def test_an_image_does_not_depend_on_its_batch() -> None:
+    model, x = tiny(), images()
+    torch.testing.assert_close(model.reconstruct(x)[:1], model.reconstruct(x[:1]))
+
+
+def test_the_label_reaches_encoder_and_decoder() -> None:
+    model, x = tiny(conditional=True, hidden_dims=[32]), images(1)
+    zero, one = torch.tensor([0]), torch.tensor([1])
+    assert not torch.allclose(model.encode(x, zero), model.encode(x, one))
+    torch.manual_seed(0)
+    first = model.sample(1, zero)
+    torch.manual_seed(0)
+    assert not torch.allclose(first, model.sample(1, one))
+
+
+def test_a_plain_model_ignores_labels() -> None:
+    model, x = tiny(), images()
+    assert torch.equal(model.encode(x), model.encode(x, LABELS))
+
+
+def test_loss_is_reconstruction_plus_beta_kl_in_every_stage() -> None:
+    model = tiny(beta=2.5)
+    x = images()
+    for stage in ("train", "val", "test"):
+        torch.manual_seed(1)
+        loss = model.step((x, LABELS), stage)
+        figures = model.figures(stage)["means"].compute()
+        torch.testing.assert_close(
+            loss.item(), (figures["reconstruction"] + 2.5 * figures["kl"]).item(), rtol=1e-5, atol=0
+        )
+        torch.manual_seed(1)
+        reconstruction, kl, _ = model.elbo_terms(x)
+        torch.testing.assert_close(loss, (reconstruction + 2.5 * kl).mean())
+
+
+def test_gaussian_likelihood_learns_the_scale_that_fits() -> None:
+    """The best log_scale for given means is half the log of the mean squared residual: its gradient is zero there."""
+    model = tiny(likelihood="gaussian")
+    logits, x = torch.zeros(4, *SHAPE).double(), images()
+    with torch.no_grad():
+        model.log_scale.copy_(0.5 * (x - 0.5).square().mean().log())
+    model.negative_log_likelihood(logits, x).mean().backward()
+    assert model.log_scale.grad.abs() < 1e-9
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"image_shape": (28, 28)}, r"image_shape must be \(channels, height, width\).*got \(28, 28\)"),
+        ({"image_shape": (1, 0, 28)}, r"each at least 1, got \(1, 0, 28\)"),
+        ({"latent_dim": 0}, r"latent_dim and hidden_dims must be at least 1, got 0 and \(7,\)"),
+        ({"hidden_dims": [4, -1]}, r"at least 1, got 3 and \(4, -1\)"),
+        ({"beta": -0.5}, "beta must be a finite number, at least 0, got -0.5"),
+        ({"beta": math.nan}, "beta must be a finite number, at least 0, got nan"),
+        ({"conditional": True, "num_classes": 0}, "num_classes must be at least 1 for a conditional model, got 0"),
+        ({"likelihood": "poisson"}, r"likelihood must be one of \['bernoulli', 'gaussian'\], got 'poisson'"),
+    ],
+)
+def test_arguments_out_of_range(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        tiny(**options)
+
+
+def test_images_of_another_shape() -> None:
+    with pytest.raises(ValueError, match=r"images of shape \(2, 1, 28, 28\) do not fit a model for \(N, 1, 6, 5\)"):
+        tiny().encode(torch.rand(2, 1, 28, 28).double())
+    with pytest.raises(ValueError, match=r"images of shape \(1, 6, 5\) do not fit"):
+        tiny().reconstruct(torch.rand(SHAPE).double())
+
+
+@pytest.mark.parametrize("verb", ["sample", "reconstruct", "encode"])
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (None, r"this model is conditional: pass labels y, shape \(4,\), in 0..9"),
+        (torch.tensor([0, 1, 2, 10]), "labels y must be in 0..9, got 0..10"),
+        (torch.tensor([0, 1, 2, -1]), "labels y must be in 0..9, got -1..2"),
+        (torch.tensor([1, 2]), r"whole numbers of shape \(4,\), got torch.int64 of shape \(2,\)"),
+        (torch.rand(4), r"whole numbers of shape \(4,\), got torch.float32"),
+    ],
+)
+def test_labels_that_a_conditional_model_cannot_use(verb: str, y: Tensor | None, message: str) -> None:
+    model = tiny(conditional=True)
+    with pytest.raises(ValueError, match=message):
+        getattr(model, verb)(4 if verb == "sample" else images(), y)
+
+
+def make_trainer(folder: Path, **options) -> Trainer:
+    return Trainer(
+        default_root_dir=folder,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        accelerator="cpu",
+        **options,
+    )
+
+
+def test_a_model_made_by_hand_loads_from_its_checkpoint(tmp_path: Path) -> None:
+    model = LitVAE(
+        (1, 28, 28),
+        latent_dim=3,
+        hidden_dims=[8],
+        conditional=True,
+        optimizer=lambda p: torch.optim.SGD(p, lr=0.01),
+    )
+    trainer = make_trainer(tmp_path, max_steps=2, enable_checkpointing=False)
+    trainer.fit(model, datamodule=DigitsDataModule())
+    path = tmp_path / "model.ckpt"
+    trainer.save_checkpoint(path)
+    assert torch.load(path, weights_only=True)["hyper_parameters"]["hidden_dims"] == (8,)
+    loaded = LitVAE.load_from_checkpoint(path)
+    assert loaded.conditional
+    for name, parameter in model.named_parameters():
+        assert torch.equal(parameter, loaded.get_parameter(name)), name
+
+
+def test_scheduler_that_watches_a_figure(tmp_path: Path) -> None:
+    model = LitVAE(
+        (1, 28, 28),
+        hidden_dims=[8],
+        optimizer=lambda p: torch.optim.SGD(p, lr=1.0e-5),
+        lr_scheduler=lambda o: ReduceLROnPlateau(o, monitor="val/reconstruction", patience=0, threshold=0.5),
+    )
+    trainer = make_trainer(tmp_path, max_epochs=3, enable_checkpointing=False)
+    trainer.fit(model, datamodule=DigitsDataModule())
+    assert trainer.optimizers[0].param_groups[0]["lr"] < 1e-5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("conditional", [False, True])
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
+def test_learns_to_reconstruct_better_than_the_mean_image(conditional: bool, likelihood: str, tmp_path: Path) -> None:
+    data = DigitsDataModule()
+    model = LitVAE((1, 28, 28), conditional=conditional, likelihood=likelihood)
+    trainer = make_trainer(tmp_path, max_epochs=30, enable_checkpointing=False)
+    trainer.fit(model, datamodule=data)
+    train, val = (data.splits[split][0].float() / 255 for split in ("train", "val"))
+    y = data.splits["val"][1]
+    mean_image_error = (val - train.mean(0)).square().mean()
+    with torch.no_grad():
+        assert (model.reconstruct(val, y) - val).square().mean() < 0.4 * mean_image_error

@@ -1,0 +1,46 @@
+"""The arrows between the rooms: functional <- networks <- lit_models <- train; data and callbacks keep to themselves."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+ROOMS = ("lit_models", "datamodules", "callbacks", "train")
+# room: what its files may import of ours
+ALLOWED = {
+    "lit_models/functional": ("lit_models.functional",),
+    "lit_models/networks": ("lit_models.functional", "lit_models.networks"),
+    "lit_models": ("lit_models",),
+    "datamodules": ("datamodules",),
+    "callbacks": ("callbacks",),
+}
+
+
+def imports_of_ours(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports hide where an arrow points"
+            names.add(node.module or "")
+    return {name for name in names if name.split(".")[0] in ROOMS}
+
+
+@pytest.mark.parametrize("room", ALLOWED)
+def test_arrows_run_one_way(room: str) -> None:
+    files = list((ROOT / room).glob("*.py"))
+    assert files
+    for path in files:
+        for name in imports_of_ours(path):
+            fits = any(name == allowed or name.startswith(allowed + ".") for allowed in ALLOWED[room])
+            assert fits, f"{path.relative_to(ROOT)} imports {name}"
+
+
+def test_the_command_line_names_no_model() -> None:
+    assert "Lit" not in (ROOT / "train.py").read_text().replace("LightningModule", "")
+
+
+def test_no_utils() -> None:
+    assert not list(ROOT.glob("[!.]*/**/utils.py"))

@@ -1,0 +1,249 @@
+"""The command line: run folders, checkpoints, resume, links, clear answers."""
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import train
+from lit_models import LitVAE
+
+ROOT = Path(__file__).parent.parent
+
+
+def arguments(root: Path, *more: str) -> list[str]:
+    return [
+        "--model=LitVAE",
+        "--model.latent_dim=2",
+        "--model.hidden_dims=[8]",
+        "--data=DigitsDataModule",
+        f"--trainer.default_root_dir={root}",
+        "--trainer.enable_progress_bar=false",
+        "--trainer.accelerator=cpu",
+        *more,
+    ]
+
+
+def fit(root: Path, *more: str) -> train.GenerativeCLI:
+    return train.main(["fit", *arguments(root, *more)])
+
+
+def test_a_run_lands_in_one_folder_and_says_where(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fit(tmp_path, "--trainer.max_epochs=2", "--experiment=mine")
+    run = tmp_path / "mine" / "version_0"
+    for name in ("config.yaml", "metrics.csv", "checkpoints/best.ckpt", "checkpoints/last.ckpt"):
+        assert (run / name).is_file(), name
+    said = capsys.readouterr().out
+    for place in (run / "checkpoints" / "best.ckpt", run / "checkpoints" / "last.ckpt", run / "pictures"):
+        assert str(place) in said
+    assert f"tensorboard --logdir {tmp_path}" in said
+    fit(tmp_path, "--trainer.max_epochs=1", "--experiment=mine")
+    assert {path.name for path in (tmp_path / "mine").iterdir()} == {"version_0", "version_1"}
+
+
+def test_figures_are_logged_by_split_over_batches(tmp_path: Path) -> None:
+    cli = fit(tmp_path, "--trainer.max_epochs=2", "--data.batch_size=100")
+    steps = 2 * len(cli.datamodule.train_dataloader())
+    assert cli.trainer.global_step == steps
+    events = EventAccumulator(str(tmp_path / "LitVAE" / "version_0")).Reload()
+    for split in ("train", "val"):
+        for name in ("loss", "reconstruction", "kl", "active_units"):
+            points = events.Scalars(f"{split}/{name}")
+            assert [point.step for point in points] == [steps // 2 - 1, steps - 1], name
+
+
+def test_hparams_page_has_the_settings_and_the_metric(tmp_path: Path) -> None:
+    fit(tmp_path, "--trainer.max_epochs=1", "--model.beta=0.5")
+    events = EventAccumulator(str(tmp_path / "LitVAE" / "version_0")).Reload()
+    content = str(events.SummaryMetadata("_hparams_/session_start_info").plugin_data.content)
+    assert "model.beta" in content
+    assert "model.optimizer.lr" in content
+    assert "val/loss" in str(events.SummaryMetadata("_hparams_/experiment").plugin_data.content)
+
+
+def test_image_shape_and_classes_come_from_the_data(tmp_path: Path) -> None:
+    cli = fit(tmp_path, "--trainer.max_epochs=1", "--model.conditional=true")
+    assert cli.model.image_shape == (1, 28, 28)
+    assert cli.model.num_classes == 10
+
+
+def test_checkpoint_of_the_command_line_loads_at_a_prompt(tmp_path: Path) -> None:
+    cli = fit(tmp_path, "--trainer.max_epochs=1", "--model.conditional=true")
+    path = tmp_path / "LitVAE/version_0/checkpoints/last.ckpt"
+    hyperparameters = torch.load(path, weights_only=True)["hyper_parameters"]
+    assert hyperparameters["latent_dim"] == 2
+    # a fresh interpreter, with nothing of the command line imported
+    code = (
+        f"from lit_models import LitVAE; m = LitVAE.load_from_checkpoint({str(path)!r}); print(m.hparams.image_shape)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "(1, 28, 28)"
+    loaded = LitVAE.load_from_checkpoint(path)
+    for name, parameter in cli.model.named_parameters():
+        assert torch.equal(parameter, loaded.get_parameter(name))
+
+
+def test_resume_goes_on_at_the_next_epoch_with_the_same_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[int, list[int]]] = []
+    step = LitVAE.training_step
+
+    def spy(self: LitVAE, batch: tuple[torch.Tensor, torch.Tensor], batch_idx: int) -> torch.Tensor:
+        seen.append((self.current_epoch, batch[1].tolist()))
+        return step(self, batch, batch_idx)
+
+    monkeypatch.setattr(LitVAE, "training_step", spy)
+    fit(tmp_path, "--trainer.max_epochs=3", "--experiment=whole")
+    whole, seen = seen, []
+    fit(tmp_path, "--trainer.max_epochs=2", "--experiment=part")
+    seen.clear()
+    cli = fit(
+        tmp_path,
+        "--trainer.max_epochs=3",
+        f"--ckpt_path={tmp_path}/part/version_0/checkpoints/last.ckpt",
+    )
+    assert seen == [(epoch, labels) for epoch, labels in whole if epoch == 2]
+    assert cli.trainer.global_step == len(whole)
+
+
+def test_a_worse_epoch_after_resuming_does_not_become_the_best(tmp_path: Path) -> None:
+    first = fit(tmp_path, "--trainer.max_epochs=3", "--experiment=first").trainer.checkpoint_callback
+    cli = fit(
+        tmp_path,
+        "--trainer.max_epochs=4",
+        "--model.beta=1000",  # makes every later val/loss worse
+        f"--ckpt_path={first.last_model_path}",
+    )
+    assert cli.trainer.checkpoint_callback.best_model_path == first.best_model_path
+    assert cli.trainer.checkpoint_callback.best_model_score == first.best_model_score
+
+
+def test_best_is_the_epoch_of_lowest_validation_loss(tmp_path: Path) -> None:
+    cli = fit(tmp_path, "--trainer.max_epochs=4")
+    with (tmp_path / "LitVAE/version_0/metrics.csv").open() as file:
+        losses = [float(row["val/loss"]) for row in csv.DictReader(file) if row["val/loss"]]
+    assert len(losses) == 4
+    assert cli.trainer.checkpoint_callback.best_model_score.item() == pytest.approx(min(losses), rel=1e-6)
+
+
+def test_without_validation_only_the_last_checkpoint_is_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fit(tmp_path, "--trainer.max_epochs=1", "--data.val_fraction=0")
+    assert [path.name for path in (tmp_path / "LitVAE/version_0/checkpoints").iterdir()] == ["last.ckpt"]
+    assert "(no validation split)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("option", ["--trainer.enable_checkpointing=false", "--trainer.fast_dev_run=true"])
+def test_a_run_without_checkpoints(option: str, tmp_path: Path) -> None:
+    fit(tmp_path, "--trainer.max_epochs=1", option)
+    assert not list(tmp_path.rglob("*.ckpt"))
+
+
+def test_validate_and_test_log_their_figures(tmp_path: Path) -> None:
+    fit(tmp_path, "--trainer.max_epochs=1", "--experiment=a")
+    checkpoint = f"--ckpt_path={tmp_path}/a/version_0/checkpoints/best.ckpt"
+    for command, split in (("validate", "val"), ("test", "test")):
+        cli = train.main([command, *arguments(tmp_path), checkpoint])
+        assert set(cli.trainer.callback_metrics) == {
+            f"{split}/{name}" for name in ("loss", "reconstruction", "kl", "active_units")
+        }
+
+
+def test_predict_writes_codes_of_the_test_split(tmp_path: Path) -> None:
+    cli = train.main(["predict", *arguments(tmp_path)])
+    written = np.load(tmp_path / "LitVAE/version_0/codes.npz")
+    assert written["codes"].shape == (359, 2)
+    assert np.array_equal(written["labels"], cli.datamodule.splits["test"][1].numpy())
+
+
+def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
+    first, second, other = (
+        torch.cat(
+            [
+                p.flatten()
+                for p in fit(tmp_path, "--trainer.max_epochs=1", f"--seed_everything={seed}").model.parameters()
+            ]
+        )
+        for seed in (1, 1, 2)
+    )
+    assert torch.equal(first, second)
+    assert not torch.equal(first, other)
+
+
+def test_pictures_leave_no_trace_in_the_weights(tmp_path: Path) -> None:
+    plain = fit(tmp_path, "--trainer.max_epochs=2").model
+    watched = fit(
+        tmp_path,
+        "--trainer.max_epochs=2",
+        "--trainer.callbacks+=SampleGrid",
+        "--trainer.callbacks+=ReconstructionGrid",
+        "--trainer.callbacks+=ReconstructionMSE",
+    ).model
+    for name, parameter in plain.named_parameters():
+        assert torch.equal(parameter, watched.get_parameter(name)), name
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["fit", "--model=LitVEA", "--data=DigitsDataModule"], "LitVEA"),
+        (["fit", "--model=LitVAE", "--data=NoSuchData"], "NoSuchData"),
+        (["fit", "--model=LitVAE", "--data=DigitsDataModule", "--model.latent_dims=3"], "latent_dims"),
+        (["fit", "--model=LitVAE", "--data=DigitsDataModule", "--model.latent_dim=three"], "latent_dim"),
+        (["fit", "--config=nowhere.yaml"], "nowhere.yaml"),
+        (["train"], "fit,validate,test,predict"),
+    ],
+)
+def test_a_mistake_in_the_command_is_named(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        train.main(words)
+    assert message in capsys.readouterr().err
+
+
+def test_help(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        train.main(["fit", "--help"])
+    said = capsys.readouterr().out
+    for option in ("--experiment", "--checkpoint.monitor", "--trainer.max_epochs", "--seed_everything"):
+        assert option in said
+
+
+def test_two_processes_train_one_model(tmp_path: Path) -> None:
+    """No strategy flag; every callback on; one picture, one set of figures, weights equal on both processes."""
+    command = [
+        sys.executable,
+        "-W",
+        "error::UserWarning",
+        "train.py",
+        "fit",
+        *arguments(tmp_path, "--trainer.max_epochs=2", "--trainer.devices=2", "--experiment=ddp"),
+        "--trainer.log_every_n_steps=1",
+        "--trainer.callbacks+=SampleGrid",
+        "--trainer.callbacks+=ReconstructionGrid",
+        "--trainer.callbacks+=ReconstructionMSE",
+        "--trainer.callbacks+=LatentTSNE",
+        "--trainer.callbacks.max_points=50",
+        "--trainer.callbacks+=tests.ranks.WeightsPerRank",
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stderr
+    run = tmp_path / "ddp" / "version_0"
+    assert [path.name for path in (tmp_path / "ddp").iterdir()] == ["version_0"]
+    ranks = [torch.load(run / f"weights_rank{rank}.pt", weights_only=True) for rank in range(2)]
+    assert torch.equal(*ranks)
+    names = {path.name for path in (run / "pictures").iterdir()}
+    assert {"samples_epoch001.png", "reconstructions_val_epoch002.png", "tsne_mean_epoch002.png"} <= names
+
+    # the figures are those of the whole split, as one process finds them
+    checkpoint = f"--ckpt_path={run}/checkpoints/last.ckpt"
+    cli = train.main(["validate", *arguments(tmp_path, "--trainer.callbacks+=ReconstructionMSE"), checkpoint])
+    with (run / "metrics.csv").open() as file:
+        row = [row for row in csv.DictReader(file) if row["val/kl"]][-1]
+    for name in ("val/kl", "val/reconstruction_mse"):
+        assert float(row[name]) == pytest.approx(cli.trainer.callback_metrics[name].item(), rel=1e-4)

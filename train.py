@@ -1,0 +1,169 @@
+"""The command line: `train.py {fit,validate,test,predict} --config configs/<experiment>.yaml`."""
+
+import json
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback, ProgressBar, TQDMProgressBar
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from torch.utils.tensorboard.summary import hparams
+
+# Imported for their classes, which configs may then name without a module path.
+import callbacks  # noqa: F401
+import lit_models  # noqa: F401
+from callbacks import RunCheckpoint
+from datamodules import ImageDataModule
+
+# https://github.com/Lightning-AI/pytorch-lightning/issues/21326
+warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.. is deprecated", FutureWarning)
+# Two loggers share the run's folder on purpose: the file of neither is touched by the other.
+warnings.filterwarnings("ignore", "Experiment logs directory .* exists and is not empty")
+
+
+class GenerativeCLI(LightningCLI):
+    """Lightning's command line, and what an experiment here adds: linked shapes, run folders, checkpoints, HParams."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Link what the data knows to the model, and add `--experiment` and `--checkpoint`."""
+        for name in ("image_shape", "num_classes"):
+            parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
+        parser.add_argument(
+            "--experiment", type=str | None, help="Folder of the run under runs/; by default the config's file name."
+        )
+        parser.add_class_arguments(RunCheckpoint, "checkpoint")
+        parser.set_defaults(
+            {
+                "checkpoint.monitor": "val/loss",
+                "checkpoint.filename": "best",
+                "checkpoint.save_last": True,
+                "checkpoint.enable_version_counter": False,
+            }
+        )
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """As Lightning's, without its warning that `args` and `sys.argv` are both there: in tests they always are."""
+        if args is None or isinstance(args, list):
+            self.config = parser.parse_args(args)
+        else:
+            super().parse_arguments(parser, args)
+
+    def _parse_ckpt_path(self) -> None:
+        # Lightning would mix the checkpoint's hyperparameters into the config, where they meet the links above. The
+        # config alone says what is built; weights that do not fit it are an error.
+        pass
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Add loggers, checkpoints and progress bar where the config leaves them to us."""
+        config = self._get(self.config_init, "trainer")
+        added: list[Callback] = []
+        if config.enable_checkpointing is not False and not config.fast_dev_run:
+            added.append(self._checkpoint())
+        given = config.callbacks or []
+        if config.enable_progress_bar is not False and not any(isinstance(c, ProgressBar) for c in given):
+            added.append(TQDMProgressBar(refresh_rate=20))
+        if config.logger is None or config.logger is True:
+            kwargs["logger"] = self._loggers(Path(config.default_root_dir))
+        if self.datamodule.val_fraction == 0:
+            kwargs["limit_val_batches"] = 0
+        return super().instantiate_trainer(callbacks=[*given, *added], **kwargs)
+
+    def before_fit(self) -> None:
+        """Tell TensorBoard's HParams page the settings of the run, and which figure judges it."""
+        monitor = self._get(self.config_init, "checkpoint").monitor or "train/loss"
+        for logger in self.trainer.loggers:
+            if isinstance(logger, TensorBoardLogger) and self.trainer.is_global_zero:
+                # Only the names of metrics count here: the page reads their values from the logged scalars.
+                for summary in hparams(self._settings(), {monitor: 0}):
+                    logger.experiment.file_writer.add_summary(summary)
+
+    def after_fit(self) -> None:
+        """Say where everything is."""
+        folder = self.trainer.log_dir  # a collective: every process asks, one speaks
+        if not self.trainer.is_global_zero or self.trainer.fast_dev_run:
+            return
+        checkpoint = self.trainer.checkpoint_callback
+        if isinstance(checkpoint, RunCheckpoint):
+            print(f"best checkpoint: {checkpoint.best_model_path or '(no validation split)'}")
+            print(f"last checkpoint: {checkpoint.last_model_path}")
+        print(f"pictures:        {folder}/pictures")
+        print(f"dashboard:       uv run tensorboard --logdir {self.trainer.default_root_dir}")
+
+    def predict(self, **kwargs: Any) -> None:
+        """Write codes (N, D) and labels (N,) of the test split to `<run folder>/codes.npz`, one file a process."""
+        predictions = self.trainer.predict(**kwargs)
+        codes, labels = (torch.cat(parts).cpu() for parts in zip(*predictions, strict=True))
+        rank = f"_rank{self.trainer.global_rank}" if self.trainer.world_size > 1 else ""
+        path = Path(self.trainer.log_dir or self.trainer.default_root_dir) / f"codes{rank}.npz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(path, codes=codes.float().numpy(), labels=labels.numpy())
+        print(f"codes: {path}")
+
+    def _checkpoint(self) -> RunCheckpoint:
+        """The configured checkpoint; without validation there is no best one, so only the last is kept."""
+        checkpoint = self._get(self.config_init, "checkpoint")
+        if self.datamodule.val_fraction == 0 and (checkpoint.monitor or "").startswith("val/"):
+            checkpoint.monitor = None
+            checkpoint.save_top_k = 0
+        return checkpoint
+
+    def _loggers(self, root: Path) -> list[Logger]:
+        """TensorBoard and CSV in one folder, `<root>/<experiment>/version_N`."""
+        tensorboard = TensorBoardLogger(root, name=self._experiment(), default_hp_metric=False)
+        return [tensorboard, CSVLogger(root, name=self._experiment(), version=tensorboard.version)]
+
+    def _experiment(self) -> str:
+        configs = self._get(self.config, "config") or []
+        named = self._get(self.config, "experiment") or (Path(configs[0].relative).stem if configs else None)
+        return named or type(self.model).__name__
+
+    def _settings(self) -> dict[str, str | int | float | bool]:
+        """Model, data and seed as the flat dict of plain values that HParams takes."""
+        config = json.loads(self.parser.dump(self.config, format="json"))[self.subcommand]
+        return {"seed": config["seed_everything"], **_flatten({key: config[key] for key in ("model", "data")})}
+
+
+def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str | int | float | bool]:
+    """Nested settings as `model.optimizer.lr: 0.001`; lists become text."""
+    flat: dict[str, str | int | float | bool] = {}
+    for key, value in tree.items():
+        name = prefix if key == "init_args" else f"{prefix}.{key}".lstrip(".")
+        if isinstance(value, Mapping):
+            flat |= _flatten(value, name)
+        elif value is not None:
+            flat[name.removesuffix(".class_path")] = value if isinstance(value, bool | int | float) else str(value)
+    return flat
+
+
+def main(args: ArgsType = None) -> GenerativeCLI:
+    """Run one command.
+
+    Args:
+        args: words of the command line, as a list; None takes them from `sys.argv`.
+
+    Returns:
+        The command line object, with its `trainer`, `model` and `datamodule`.
+    """
+    return GenerativeCLI(
+        LightningModule,
+        ImageDataModule,
+        subclass_mode_model=True,
+        subclass_mode_data=True,
+        auto_configure_optimizers=False,
+        # Checkpoints hold the model's own plain arguments, so that they load without the command line.
+        load_from_checkpoint_support=False,
+        seed_everything_default=0,
+        trainer_defaults={"default_root_dir": "runs", "num_sanity_val_steps": 0},
+        # Where no logger gives a run its own folder, the config of the run before may be replaced.
+        save_config_kwargs={"overwrite": True},
+        args=args,
+    )
+
+
+if __name__ == "__main__":
+    main()
