@@ -85,7 +85,7 @@ class GenerativeCLI(LightningCLI):
     def after_fit(self) -> None:
         """Say where everything is."""
         folder = self.trainer.log_dir  # a collective: every process asks, one speaks
-        if not self.trainer.is_global_zero or self.trainer.fast_dev_run:
+        if not self.trainer.is_global_zero or self._get(self.config_init, "trainer").fast_dev_run:
             return
         checkpoint = self.trainer.checkpoint_callback
         if isinstance(checkpoint, RunCheckpoint):
@@ -96,7 +96,7 @@ class GenerativeCLI(LightningCLI):
 
     def predict(self, **kwargs: Any) -> None:
         """Write codes (N, D) and labels (N,) of the test split to `<run folder>/codes.npz`, one file a process."""
-        predictions = self.trainer.predict(**kwargs)
+        predictions = self.trainer.predict(**kwargs) or []
         codes, labels = (torch.cat(parts).cpu() for parts in zip(*predictions, strict=True))
         rank = f"_rank{self.trainer.global_rank}" if self.trainer.world_size > 1 else ""
         path = Path(self.trainer.log_dir or self.trainer.default_root_dir) / f"codes{rank}.npz"

@@ -51,7 +51,7 @@ class ReconstructionMSE(Callback):
 
     def _log(self, trainer: Trainer, module: LightningModule, split: str) -> None:
         # the mean over processes of what is equal on all of them already
-        self.log(f"{split}/reconstruction_mse", self._measure(trainer, module, split), sync_dist=True)
+        module.log(f"{split}/reconstruction_mse", self._measure(trainer, module, split), sync_dist=True)
 
     def _measure(self, trainer: Trainer, module: LightningModule, split: str) -> Tensor:
         metric = MeanSquaredError().to(module.device)

@@ -39,15 +39,19 @@ class HasSplits(Protocol):
     def loader(self, split: str, shuffle: bool = False, sharded: bool = True) -> Iterable[Any]: ...
 
 
+_SIGNATURES: dict[Any, str] = {
+    Samples: "sample(n, y=None)",
+    Reconstructs: "reconstruct(x, y=None)",
+    Encodes: "encode(x, y=None)",
+}
+
+
 def require(module: LightningModule, verb: type, callback: object) -> None:
     """Raise a TypeError where `module` does not answer the verb that `callback` needs."""
     if not isinstance(module, verb):
-        name = {Samples: "sample(n, y=None)", Reconstructs: "reconstruct(x, y=None)", Encodes: "encode(x, y=None)"}[
-            verb
-        ]
         raise TypeError(
-            f"{type(callback).__name__} needs a model with {name}, which {type(module).__name__} does not have: "
-            "take this callback out of the config, or use a model with that verb"
+            f"{type(callback).__name__} needs a model with {_SIGNATURES[verb]}, which {type(module).__name__} "
+            "does not have: take this callback out of the config, or use a model with that verb"
         )
 
 

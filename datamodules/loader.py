@@ -1,4 +1,4 @@
-"""Batches of images that are held in memory: which indices (BatchSampler), and the tensors behind them (BatchLoader)."""
+"""Batches of images held in memory: which indices (BatchSampler), and the tensors behind them (BatchLoader)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

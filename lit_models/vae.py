@@ -98,7 +98,7 @@ class LitVAE(LitModel):
             (n, C, H, W) in [0, 1].
         """
         self._check_labels(y, n)
-        z = torch.randn(n, self.latent_dim, device=self.device, dtype=self.dtype)
+        z = torch.randn(n, self.latent_dim, device=self.device).to(self.dtype)
         return self.decoder(z, self._condition(y)).sigmoid()
 
     def reconstruct(self, x: Tensor, y: Tensor | None = None) -> Tensor:

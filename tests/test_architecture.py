@@ -1,4 +1,4 @@
-"""The arrows between the rooms: functional <- networks <- lit_models <- train; data and callbacks keep to themselves."""
+"""Arrows between the rooms: functional <- networks <- lit_models <- train; data and callbacks keep to themselves."""
 
 import ast
 from pathlib import Path

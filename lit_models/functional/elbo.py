@@ -24,7 +24,7 @@ def standard_normal_kl(mu: Tensor, log_variance: Tensor) -> Tensor:
 
 
 def reparameterize(mu: Tensor, log_variance: Tensor) -> Tensor:
-    """A draw from N(mu, exp(log_variance)) that gradients pass through, equation 4 with g = mu + sigma * eps; (N, D)."""
+    """A draw from N(mu, exp(log_variance)), (N, D), that gradients pass through: equation 4 with mu + sigma * eps."""
     return torch.addcmul(mu, (0.5 * log_variance).exp(), torch.randn_like(mu))
 
 

@@ -1,6 +1,7 @@
 """Fully connected encoder and decoder for images."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from math import prod
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 def mlp(dims: Sequence[int]) -> nn.Sequential:
     """Linear layers between consecutive `dims`, each followed by a ReLU; nothing for a single one."""
     layers: list[nn.Module] = []
-    for fan_in, fan_out in zip(dims[:-1], dims[1:], strict=True):
+    for fan_in, fan_out in pairwise(dims):
         layers += [nn.Linear(fan_in, fan_out), nn.ReLU()]
     return nn.Sequential(*layers)
 
