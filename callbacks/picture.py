@@ -72,7 +72,7 @@ class PictureCallback(Callback):
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 # the figure is not pyplot's, so there is nothing to close
-                logger.experiment.add_figure(name, figure, trainer.global_step, close=False)
+                logger.experiment.add_figure(f"pictures/{name}", figure, trainer.global_step, close=False)
         return path
 
     def _draw_epoch(self, trainer: Trainer, module: LightningModule, epoch: int) -> None:

@@ -99,12 +99,12 @@ def test_pictures_reach_tensorboard_at_the_step_of_batches(tmp_path: Path) -> No
     trainer.fit(Speaks(), datamodule=DigitsDataModule())
     events = EventAccumulator(str(tmp_path / "run" / "version_0")).Reload()
     assert set(events.Tags()["images"]) == {
-        "samples",
-        "reconstructions_train",
-        "reconstructions_val",
-        "tsne_mean",
+        "pictures/samples",
+        "pictures/reconstructions_train",
+        "pictures/reconstructions_val",
+        "pictures/tsne_mean",
     }
-    assert [image.step for image in events.Images("samples")] == [2, 4]
+    assert [image.step for image in events.Images("pictures/samples")] == [2, 4]
 
 
 def test_samples_have_the_same_noise_each_epoch(tmp_path: Path) -> None:
