@@ -24,6 +24,8 @@ from datamodules import ImageDataModule
 warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.. is deprecated", FutureWarning)
 # Two loggers share the run's folder on purpose: the file of neither is touched by the other.
 warnings.filterwarnings("ignore", "Experiment logs directory .* exists and is not empty")
+# With two optimizers Lightning would have the weights of before the step; those after it are what a run goes on from.
+warnings.filterwarnings("ignore", "Using ModelCheckpoint with manual optimization and every_n_train_steps")
 
 
 class GenerativeCLI(LightningCLI):

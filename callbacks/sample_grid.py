@@ -21,6 +21,7 @@ class SampleGrid(PictureCallback):
         columns: images a row, at least 1.
         every_n_epochs: see `PictureCallback`.
         seed: of the noise.
+        name: of the picture, where a run draws more than one grid.
 
     Raises:
         ValueError: a count is below 1.
@@ -28,13 +29,16 @@ class SampleGrid(PictureCallback):
 
     verb = Samples
 
-    def __init__(self, rows: int = 8, columns: int = 8, every_n_epochs: int = 1, seed: int = 0) -> None:
+    def __init__(
+        self, rows: int = 8, columns: int = 8, every_n_epochs: int = 1, seed: int = 0, name: str = "samples"
+    ) -> None:
         super().__init__(every_n_epochs)
         if rows < 1 or columns < 1:
             raise ValueError(f"rows and columns must be at least 1, got {rows} and {columns}")
         self.rows = rows
         self.columns = columns
         self.seed = seed
+        self.name = name
 
     def draw(self, trainer: Trainer, module: LightningModule, when: str) -> None:
         """See `PictureCallback.draw`."""
@@ -45,7 +49,7 @@ class SampleGrid(PictureCallback):
         else:
             names = ("",) * self.rows
             rows = list(self._sample(module).split(self.columns))
-        self.save(trainer, image_grid(rows, names), "samples", when)
+        self.save(trainer, image_grid(rows, names), self.name, when)
 
     def _sample(self, module: LightningModule, y: Tensor | None = None) -> Tensor:
         with quiet(module, self.seed):

@@ -4,13 +4,12 @@ from pathlib import Path
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from torch.nn.utils import parameters_to_vector
 
 
 class WeightsPerRank(Callback):
-    """Writes each process's final weights to `<run folder>/weights_rank<r>.pt`."""
+    """Writes each process's final weights and running statistics to `<run folder>/weights_rank<r>.pt`."""
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write them; log_dir is a collective, and every process is here."""
         path = Path(trainer.log_dir or ".") / f"weights_rank{trainer.global_rank}.pt"
-        torch.save(parameters_to_vector(pl_module.parameters()).detach(), path)
+        torch.save(torch.cat([value.detach().flatten() for value in pl_module.state_dict().values()]), path)

@@ -1,0 +1,332 @@
+"""The deep convolutional generative adversarial network."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from lightning.pytorch import Callback, LightningModule
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.core.optimizer import LightningOptimizer
+from lightning.pytorch.utilities import rank_zero_warn
+from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
+from torch.optim import Optimizer
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from lit_models.base import Batch
+from lit_models.checks import check_choice, check_image_shape, check_images
+from lit_models.functional.adversarial import (
+    LOSSES,
+    discriminator_loss,
+    generator_loss,
+    mean_pairwise_distance,
+    sliced_wasserstein,
+)
+from lit_models.manual import (
+    allow_unused_parameters,
+    broadcast_buffers,
+    check_trainer_flags,
+    count_batch,
+    step_uncounted,
+)
+from lit_models.metrics import EpochMeans
+from lit_models.networks.dcgan import Discriminator, Generator
+
+_FIGURES = {
+    "d": ("d/loss", "d/probability_real", "d/probability_generated"),
+    "g": ("g/loss",),
+    "d_norm": ("d/gradient_norm",),
+    "g_norm": ("g/gradient_norm",),
+    "val": ("val/sliced_wasserstein",),
+    "test": ("test/sliced_wasserstein",),
+}
+_PROJECTIONS = 128
+_D_WINS_BELOW = 0.02
+_COLLAPSED_BELOW = 0.3
+_JUDGED_AFTER = 200  # batches: before, running statistics are young and samples grey, which says nothing yet
+
+
+class LitDCGAN(LightningModule):
+    """DCGAN: a generator and a discriminator, each with its own optimizer, stepped by hand.
+
+    Every batch is one discriminator step on the batch and on as many generated images; every `discriminator_steps`-th
+    is a generator step too, on the same generated images. `trainer.global_step` counts batches. Images are in [0, 1],
+    shape (N, C, H, W), in and out; inside they are in [-1, 1]. Labels are not used.
+
+    Logged over each epoch: `d/loss`, `g/loss`, the mean of D's probability on real and on generated images,
+    `d/probability_real` and `d/probability_generated`, the gradient norms before clipping, `d/gradient_norm` and
+    `g/gradient_norm`, and `train/distance_ratio`, the mean pairwise distance of samples over that of real images. With
+    a validation split, `val/sliced_wasserstein`: the distance between samples and held-out images, by which the best
+    checkpoint can be picked. With the suffix `_step`, the figures of single batches, every `log_every_n_steps`.
+
+    Warns in plain words when D wins outright (its loss below 0.02 for an epoch) and when the samples collapse (distance
+    ratio below 0.3), both from the first 200 batches on.
+
+    Args:
+        image_shape: (C, H, W); H and W must be divisible by 4.
+        latent_dim: width of the noise.
+        loss: "minimax" is the two-player game as it stands in the paper, E log D(x) + E log(1 - D(G(z))), for both;
+            "non_saturating" lets G maximize E log D(G(z)); "hinge"; "least_squares". See `functional.adversarial`.
+        dropout: share of D's features dropped after each convolution, in [0, 1).
+        discriminator_steps: discriminator steps for each generator step, at least 1.
+        gradient_clip_val: largest norm of either player's gradient; None does not clip.
+        accumulate_grad_batches: batches whose gradients are averaged into one step, at least 1.
+        ema_decay: share of the generator's running average that each generator step keeps, in (0, 1); the average then
+            makes the samples. None samples from the generator itself.
+        optimizer_d: makes the discriminator's optimizer; Adam with 2e-4 and betas 0.5, 0.999 by default.
+        optimizer_g: the same for the generator.
+        lr_scheduler_d: makes a scheduler of the discriminator's optimizer, stepped each epoch; None for none.
+        lr_scheduler_g: the same for the generator.
+
+    Raises:
+        ValueError: an argument out of its range, an unknown loss (the message lists the known ones), an image shape
+            that the strides do not divide, images of another shape.
+        MisconfigurationException: the Trainer's own clipping or accumulation is on.
+        FloatingPointError: a loss is NaN; the message says which.
+
+    Source: A. Radford, L. Metz, S. Chintala, arXiv:1511.06434, with the coursework's sizes and dropout.
+    """
+
+    def __init__(
+        self,
+        image_shape: Sequence[int],
+        latent_dim: int = 100,
+        loss: Literal["minimax", "non_saturating", "hinge", "least_squares"] = "minimax",
+        dropout: float = 0.3,
+        discriminator_steps: int = 1,
+        gradient_clip_val: float | None = None,
+        accumulate_grad_batches: int = 1,
+        ema_decay: float | None = None,
+        optimizer_d: OptimizerCallable = lambda p: torch.optim.Adam(p, lr=2e-4, betas=(0.5, 0.999)),
+        optimizer_g: OptimizerCallable = lambda p: torch.optim.Adam(p, lr=2e-4, betas=(0.5, 0.999)),
+        lr_scheduler_d: LRSchedulerCallable | None = None,
+        lr_scheduler_g: LRSchedulerCallable | None = None,
+    ) -> None:
+        super().__init__()
+        image_shape = check_image_shape(image_shape)
+        check_choice("loss", loss, LOSSES)
+        if image_shape[1] % 4 or image_shape[2] % 4:
+            raise ValueError(
+                f"image_shape must have height and width divisible by 4, the generator's strides, got {image_shape}"
+            )
+        if min(latent_dim, discriminator_steps, accumulate_grad_batches) < 1:
+            raise ValueError(
+                "latent_dim, discriminator_steps and accumulate_grad_batches must be at least 1, got "
+                f"{latent_dim}, {discriminator_steps} and {accumulate_grad_batches}"
+            )
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout must be in [0, 1), got {dropout}")
+        if gradient_clip_val is not None and not gradient_clip_val > 0:
+            raise ValueError(f"gradient_clip_val must be above 0, or None not to clip, got {gradient_clip_val}")
+        if ema_decay is not None and not 0 < ema_decay < 1:
+            raise ValueError(f"ema_decay must be in (0, 1), or None for no average, got {ema_decay}")
+        self.save_hyperparameters(ignore=["optimizer_d", "optimizer_g", "lr_scheduler_d", "lr_scheduler_g"])
+        self.automatic_optimization = False
+        self.image_shape = image_shape
+        self.latent_dim = latent_dim
+        self.loss = loss
+        self.discriminator_steps = discriminator_steps
+        self.gradient_clip_val = gradient_clip_val
+        self.accumulate_grad_batches = accumulate_grad_batches
+        self.make_optimizers = (optimizer_d, optimizer_g)
+        self.make_lr_schedulers = (lr_scheduler_d, lr_scheduler_g)
+        self.discriminator = Discriminator(image_shape, dropout)
+        self.generator = Generator(image_shape, latent_dim)
+        self.ema: AveragedModel | None = None
+        if ema_decay is not None:
+            self.ema = AveragedModel(self.generator, multi_avg_fn=get_ema_multi_avg_fn(ema_decay), use_buffers=True)
+            self.ema.requires_grad_(False)
+        self._figures = nn.ModuleDict({key: EpochMeans(names) for key, names in _FIGURES.items()})
+
+    # -- the verbs ----------------------------------------------------------------------------------------------------
+
+    def sample(self, n: int, y: Tensor | None = None) -> Tensor:
+        """`n` new images from N(0, I) noise, through the running average of the generator where there is one.
+
+        Args:
+            n: number of images.
+            y: ignored: the model is not conditional.
+
+        Returns:
+            (n, C, H, W) in [0, 1].
+        """
+        generator = self.generator if self.ema is None else self.ema
+        return (generator(self._noise(n)) + 1) / 2
+
+    def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """The discriminator's last features, (N, D); D is 8,192 for 28x28 images.
+
+        Args:
+            x: (N, C, H, W) in [0, 1].
+            y: ignored: the model is not conditional.
+        """
+        check_images(x, self.image_shape)
+        return self.discriminator.features(_to_tanh_range(x))
+
+    # -- the game -----------------------------------------------------------------------------------------------------
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """A discriminator step, and where it is due a generator step; one batch, one count."""
+        x, _ = batch
+        check_images(x, self.image_shape)
+        group = batch_idx // self.accumulate_grad_batches
+        trains_g = (group + 1) % self.discriminator_steps == 0
+        steps = (batch_idx + 1) % self.accumulate_grad_batches == 0 or self.trainer.is_last_batch
+        optimizer_d, optimizer_g = self.optimizers()  # type: ignore[attr-defined]
+        with torch.set_grad_enabled(trains_g):
+            generated = self.generator(self._noise(len(x)))
+        self._train_discriminator(optimizer_d, _to_tanh_range(x), generated.detach(), steps)
+        if trains_g:
+            self._train_generator(optimizer_g, generated, steps)
+        self._real = x
+        count_batch(self)
+
+    def _train_discriminator(self, optimizer: LightningOptimizer, real: Tensor, generated: Tensor, steps: bool) -> None:
+        self.toggle_optimizer(optimizer)
+        real_logits, generated_logits = self._logits(real), self._logits(generated)
+        loss = discriminator_loss(real_logits, generated_logits, self.loss)
+        self.manual_backward(loss / self.accumulate_grad_batches)
+        if steps:
+            step_uncounted(self, optimizer)
+            optimizer.zero_grad()
+        self.untoggle_optimizer(optimizer)
+        self._record("d", [loss, real_logits.sigmoid().mean(), generated_logits.sigmoid().mean()])
+
+    def _train_generator(self, optimizer: LightningOptimizer, generated: Tensor, steps: bool) -> None:
+        self.toggle_optimizer(optimizer)
+        loss = generator_loss(self._logits(generated), self.loss)
+        self.manual_backward(loss / self.accumulate_grad_batches)
+        if steps:
+            step_uncounted(self, optimizer)
+            optimizer.zero_grad()
+            if self.ema is not None:
+                self.ema.update_parameters(self.generator)
+        self.untoggle_optimizer(optimizer)
+        self._record("g", [loss])
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Measure the gradient, and clip it where that is asked for; gradients are unscaled by now."""
+        player = "d" if optimizer is self.trainer.optimizers[0] else "g"
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        norm = clip_grad_norm_(parameters, self.gradient_clip_val or math.inf)
+        self._record(f"{player}_norm", [norm])
+
+    # -- looking at it ------------------------------------------------------------------------------------------------
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Distance between samples and a batch of held-out images."""
+        self._compare(batch[0], "val")
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Distance between samples and a batch of test images."""
+        self._compare(batch[0], "test")
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> tuple[Tensor, Tensor]:
+        """Codes (N, D) and labels (N,) of a batch."""
+        x, y = batch
+        return self.encode(x), y
+
+    def on_train_epoch_end(self) -> None:
+        """Log the epoch, warn where it went wrong, step the schedulers."""
+        figures = {key: value for part in ("d", "g", "d_norm", "g_norm") for key, value in self._log(part).items()}
+        self._warn(figures["d/loss"], self._distance_ratio())
+        for scheduler in _as_list(self.lr_schedulers()):
+            scheduler.step()
+        broadcast_buffers(self)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the figure of the split."""
+        self._log("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log the figure of the split."""
+        self._log("test")
+
+    # -- Lightning ----------------------------------------------------------------------------------------------------
+
+    def configure_callbacks(self) -> list[Callback]:
+        """No callbacks; but the first hook that Lightning calls, so the place to refuse flags that do not fit."""
+        check_trainer_flags(self)
+        return []
+
+    def setup(self, stage: str) -> None:
+        """Prepare for several processes."""
+        allow_unused_parameters(self)
+        self._log_every = max(1, vars(self.trainer)["log_every_n_steps"])
+
+    def configure_optimizers(self) -> tuple[list[Optimizer], list[Any]]:
+        """The discriminator's and the generator's, in this order, and their schedulers."""
+        networks = (self.discriminator, self.generator)
+        optimizers = [make(net.parameters()) for make, net in zip(self.make_optimizers, networks, strict=True)]
+        pairs = zip(self.make_lr_schedulers, optimizers, strict=True)
+        return optimizers, [make(optimizer) for make, optimizer in pairs if make is not None]
+
+    # -- private ------------------------------------------------------------------------------------------------------
+
+    def _noise(self, n: int) -> Tensor:
+        return torch.randn(n, self.latent_dim, device=self.device).to(self.dtype)
+
+    def _logits(self, x: Tensor) -> Tensor:
+        # losses are computed in the parameters' precision, also where the network runs in a lower one
+        return self.discriminator(x).to(self.dtype)
+
+    def _record(self, part: str, values: list[Tensor]) -> None:
+        """Add a step to the epoch's means; every so often log it by itself and see that it is a number."""
+        self._part(part).update(values, 1)
+        if self.trainer.is_last_batch or self.global_step % self._log_every == 0:
+            for name, value in zip(_FIGURES[part], values, strict=True):
+                self.log(f"{name}_step", value.detach())
+                if name.endswith("loss") and not torch.isfinite(value):
+                    raise FloatingPointError(
+                        f"{name} is {value.item()} at batch {self.global_step}: lower the learning rates or set "
+                        "gradient_clip_val, and go on from the last checkpoint"
+                    )
+
+    def _part(self, part: str) -> Any:
+        return self._figures[part]
+
+    def _log(self, part: str) -> dict[str, Tensor]:
+        figures = self._part(part).compute()
+        self.log_dict(figures, sync_dist=True)
+        self._part(part).reset()
+        return figures
+
+    def _compare(self, x: Tensor, split: str) -> None:
+        generator = torch.Generator().manual_seed(0)
+        directions = torch.randn(x[0].numel(), _PROJECTIONS, generator=generator)
+        directions = (directions / directions.norm(dim=0)).to(x)
+        self._part(split).update([sliced_wasserstein(x, self.sample(len(x)), directions)], len(x))
+
+    @torch.no_grad()
+    def _distance_ratio(self) -> Tensor:
+        """Mean distance between samples over the mean distance between the last batch's real images."""
+        self.eval()
+        ratio = mean_pairwise_distance(self.sample(len(self._real))) / mean_pairwise_distance(self._real)
+        self.train()
+        self.log("train/distance_ratio", ratio, sync_dist=True)
+        return ratio
+
+    def _warn(self, d_loss: Tensor, distance_ratio: Tensor) -> None:
+        if self.global_step < _JUDGED_AFTER:
+            return
+        if self.loss != "hinge" and d_loss < _D_WINS_BELOW:
+            rank_zero_warn(
+                f"The discriminator wins outright: its loss averaged {d_loss:.4f} over epoch {self.current_epoch}, so "
+                "the generator learns next to nothing. Try loss='non_saturating', more dropout, or a lower learning "
+                "rate for the discriminator."
+            )
+        if distance_ratio < _COLLAPSED_BELOW:
+            rank_zero_warn(
+                f"The samples collapse: they lie {distance_ratio:.2f} times as far apart as real images do. Try "
+                "another loss, a lower learning rate for G, or discriminator_steps=2."
+            )
+
+
+def _to_tanh_range(x: Tensor) -> Tensor:
+    """[0, 1] to [-1, 1]."""
+    return 2 * x - 1
+
+
+def _as_list(schedulers: Any) -> list[Any]:
+    return schedulers if isinstance(schedulers, list) else [] if schedulers is None else [schedulers]
