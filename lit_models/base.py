@@ -1,4 +1,4 @@
-"""What systems with one optimizer share: one step for all stages, figures of whole epochs, the optimizer itself."""
+"""What systems share: a name in the checkpoint; one step for all stages, figures of whole epochs, one optimizer."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,15 @@ from torchmetrics import Metric
 Batch = tuple[Tensor, Tensor]
 
 
-class LitModel(LightningModule):
+class NamedModule(LightningModule):
+    """A LightningModule whose checkpoints say which class they hold, so that `loading.load_model` can make it."""
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the name of the class."""
+        checkpoint["model_class"] = type(self).__name__
+
+
+class LitModel(NamedModule):
     """A LightningModule whose train, val and test stages run the same `step` and log the same figures.
 
     A subclass writes `step(batch, stage)`: it returns the loss and updates `self.figures(stage)`. At the end of the

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
-from lightning.pytorch import Callback, LightningModule
+from lightning.pytorch import Callback
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.utilities import rank_zero_warn
@@ -14,7 +14,7 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from lit_models.base import Batch
+from lit_models.base import Batch, NamedModule
 from lit_models.checks import check_choice, check_image_shape, check_images
 from lit_models.functional.adversarial import (
     LOSSES,
@@ -47,7 +47,7 @@ _COLLAPSED_BELOW = 0.3
 _JUDGED_AFTER = 200  # batches: before, running statistics are young and samples grey, which says nothing yet
 
 
-class LitDCGAN(LightningModule):
+class LitDCGAN(NamedModule):
     """DCGAN: a generator and a discriminator, each with its own optimizer, stepped by hand.
 
     Every batch is one discriminator step on the batch and on as many generated images; every `discriminator_steps`-th
