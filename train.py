@@ -12,6 +12,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ProgressBar, TQDMProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_warn
 from torch.utils.tensorboard.summary import hparams
 
 # Imported for their classes, which configs may then name without a module path.
@@ -19,6 +20,7 @@ import callbacks  # noqa: F401
 import lit_models  # noqa: F401
 from callbacks import RunCheckpoint
 from datamodules import ImageDataModule
+from lit_models.loading import check_fits
 
 # https://github.com/Lightning-AI/pytorch-lightning/issues/21326
 warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.. is deprecated", FutureWarning)
@@ -26,6 +28,8 @@ warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.. is deprecat
 warnings.filterwarnings("ignore", "Experiment logs directory .* exists and is not empty")
 # With two optimizers Lightning would have the weights of before the step; those after it are what a run goes on from.
 warnings.filterwarnings("ignore", "Using ModelCheckpoint with manual optimization and every_n_train_steps")
+# The summary's size in MB counts the weights, which mixed precision keeps in 32 bits: what it then says is right.
+warnings.filterwarnings("ignore", "Precision .*-mixed is not supported by the model summary")
 
 
 class GenerativeCLI(LightningCLI):
@@ -43,7 +47,7 @@ class GenerativeCLI(LightningCLI):
             {
                 "checkpoint.monitor": "val/loss",
                 "checkpoint.filename": "best",
-                "checkpoint.save_last": True,
+                "checkpoint.save_on_train_epoch_end": True,
                 "checkpoint.enable_version_counter": False,
             }
         )
@@ -57,15 +61,32 @@ class GenerativeCLI(LightningCLI):
 
     def _parse_ckpt_path(self) -> None:
         # Lightning would mix the checkpoint's hyperparameters into the config, where they meet the links above. The
-        # config alone says what is built; weights that do not fit it are an error.
+        # config alone says what is built; weights that do not fit it are an error, see check_fits.
         pass
+
+    def before_instantiate_classes(self) -> None:
+        """Settle the name of the experiment, so that the config that is saved has it too."""
+        config = self.config[self.subcommand]
+        files = config.get("config") or []
+        if config.experiment is None:
+            config.experiment = Path(files[0].relative).stem if files else config.model.class_path.rsplit(".")[-1]
+
+    def after_instantiate_classes(self) -> None:
+        """Look at checkpoint and splits before anything starts."""
+        checkpoint = self.config[self.subcommand].ckpt_path
+        if checkpoint is not None:
+            check_fits(checkpoint, self.model)
+        elif self.subcommand != "fit":
+            rank_zero_warn(f"{self.subcommand} without --ckpt_path: the model's weights are random")
+        if self.subcommand == "validate" and self.datamodule.val_fraction == 0:
+            raise ValueError("there is no validation split to validate on: val_fraction is 0, pass --data.val_fraction")
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Add loggers, checkpoints and progress bar where the config leaves them to us."""
         config = self._get(self.config_init, "trainer")
         added: list[Callback] = []
         if config.enable_checkpointing is not False and not config.fast_dev_run:
-            added.append(self._checkpoint())
+            added += self._checkpoints()
         given = config.callbacks or []
         if config.enable_progress_bar is not False and not any(isinstance(c, ProgressBar) for c in given):
             added.append(TQDMProgressBar(refresh_rate=20))
@@ -86,15 +107,15 @@ class GenerativeCLI(LightningCLI):
 
     def after_fit(self) -> None:
         """Say where everything is."""
-        folder = self.trainer.log_dir  # a collective: every process asks, one speaks
-        if not self.trainer.is_global_zero or self._get(self.config_init, "trainer").fast_dev_run:
-            return
-        checkpoint = self.trainer.checkpoint_callback
-        if isinstance(checkpoint, RunCheckpoint):
-            print(f"best checkpoint: {checkpoint.best_model_path or '(no validation split)'}")
-            print(f"last checkpoint: {checkpoint.last_model_path}")
-        print(f"pictures:        {folder}/pictures")
-        print(f"dashboard:       uv run tensorboard --logdir {self.trainer.default_root_dir}")
+        if self.trainer.is_global_zero:
+            for checkpoint in self.trainer.checkpoint_callbacks:
+                if isinstance(checkpoint, RunCheckpoint):
+                    print(f"{checkpoint.filename} checkpoint: {checkpoint.best_model_path or 'none'}")
+        self._say_where()
+
+    def after_test(self) -> None:
+        """Say where everything is."""
+        self._say_where()
 
     def predict(self, **kwargs: Any) -> None:
         """Write codes (N, D) and labels (N,) of the test split to `<run folder>/codes.npz`, one file a process."""
@@ -106,23 +127,28 @@ class GenerativeCLI(LightningCLI):
         np.savez(path, codes=codes.float().numpy(), labels=labels.numpy())
         print(f"codes: {path}")
 
-    def _checkpoint(self) -> RunCheckpoint:
-        """The configured checkpoint; without validation there is no best one, so only the last is kept."""
-        checkpoint = self._get(self.config_init, "checkpoint")
-        if self.datamodule.val_fraction == 0 and (checkpoint.monitor or "").startswith("val/"):
-            checkpoint.monitor = None
-            checkpoint.save_top_k = 0
-        return checkpoint
+    def _say_where(self) -> None:
+        pictures = Path(self.trainer.log_dir or ".") / "pictures"  # a collective: every process asks, one speaks
+        if self.trainer.is_global_zero and not self._get(self.config_init, "trainer").fast_dev_run:
+            if pictures.is_dir():
+                print(f"pictures:        {pictures}")
+            print(f"dashboard:       uv run tensorboard --logdir {self.trainer.default_root_dir}")
+
+    def _checkpoints(self) -> list[Callback]:
+        """The best by the monitored figure, where there is one to monitor, and always the last.
+
+        They are two callbacks, since ModelCheckpoint's own `save_last` only writes when a best one is written.
+        """
+        best = self._get(self.config_init, "checkpoint")
+        last = RunCheckpoint(filename="last", save_on_train_epoch_end=True, enable_version_counter=False)
+        unmonitored = self.datamodule.val_fraction == 0 and (best.monitor or "").startswith("val/")
+        return [last] if unmonitored else [best, last]
 
     def _loggers(self, root: Path) -> list[Logger]:
         """TensorBoard and CSV in one folder, `<root>/<experiment>/version_N`."""
-        tensorboard = TensorBoardLogger(root, name=self._experiment(), default_hp_metric=False)
-        return [tensorboard, CSVLogger(root, name=self._experiment(), version=tensorboard.version)]
-
-    def _experiment(self) -> str:
-        configs = self._get(self.config, "config") or []
-        named = self._get(self.config, "experiment") or (Path(configs[0].relative).stem if configs else None)
-        return named or type(self.model).__name__
+        name = self._get(self.config, "experiment")
+        tensorboard = TensorBoardLogger(root, name=name, default_hp_metric=False)
+        return [tensorboard, CSVLogger(root, name=name, version=tensorboard.version)]
 
     def _settings(self) -> dict[str, str | int | float | bool]:
         """Model, data and seed as the flat dict of plain values that HParams takes."""

@@ -1,9 +1,19 @@
 """Pictures and numbers made from the three verbs (sample, reconstruct, encode), and the checkpoints of a run."""
 
+from callbacks.class_coverage import ClassCoverage
+from callbacks.confusion_matrix import ConfusionMatrix
 from callbacks.latent_tsne import LatentTSNE
 from callbacks.reconstruction_grid import ReconstructionGrid
 from callbacks.reconstruction_mse import ReconstructionMSE
 from callbacks.run_checkpoint import RunCheckpoint
 from callbacks.sample_grid import SampleGrid
 
-__all__ = ["LatentTSNE", "ReconstructionGrid", "ReconstructionMSE", "RunCheckpoint", "SampleGrid"]
+__all__ = [
+    "ClassCoverage",
+    "ConfusionMatrix",
+    "LatentTSNE",
+    "ReconstructionGrid",
+    "ReconstructionMSE",
+    "RunCheckpoint",
+    "SampleGrid",
+]

@@ -29,6 +29,20 @@ class Encodes(Protocol):
 
 
 @runtime_checkable
+class Classifies(Protocol):
+    """Gives the probability of each class, (N, K), for images (N, C, H, W) in [0, 1]."""
+
+    def classify(self, x: Tensor) -> Tensor: ...
+
+
+@runtime_checkable
+class Confuses(Protocol):
+    """Keeps the confusion matrix, (K, K) counts, of the split it was last measured on; None before."""
+
+    confusion: Tensor | None
+
+
+@runtime_checkable
 class HasSplits(Protocol):
     """A data module whose splits can be read at any time, by each process for itself or in shares."""
 
@@ -43,6 +57,7 @@ _SIGNATURES: dict[Any, str] = {
     Samples: "sample(n, y=None)",
     Reconstructs: "reconstruct(x, y=None)",
     Encodes: "encode(x, y=None)",
+    Confuses: "a confusion matrix",
 }
 
 

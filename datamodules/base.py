@@ -1,6 +1,7 @@
 """What all data modules share: splits, epoch order, DDP shares and the step from bytes to [0, 1]."""
 
 import os
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
@@ -88,6 +89,22 @@ class ImageDataModule(LightningDataModule):
                 "test": self.load(train=False),
             }
 
+    def encode_images(self, split: str, encode: Callable[[Tensor], Tensor]) -> Tensor:
+        """Replace the images of a split by codes, each computed once and kept in memory.
+
+        Args:
+            split: "train", "val" or "test"; one that holds no image, or codes already, is left as it is.
+            encode: images (N, C, H, W) in [0, 1] to codes (N, D) on the CPU.
+
+        Returns:
+            What the split holds now, (N, D).
+        """
+        images, labels = self.splits[split]
+        if not images.is_floating_point() and self.has_split(split):
+            images = torch.cat([encode(part.float() / 255) for part in images.split(500)])
+            self.splits[split] = (images, labels)
+        return images
+
     def has_split(self, split: str) -> bool:
         """Whether `split` ("train", "val" or "test") holds any image."""
         return split in self.splits and len(self.splits[split][1]) > 0
@@ -130,7 +147,8 @@ class ImageDataModule(LightningDataModule):
         return self.loader("test")
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Bytes 0 .. 255 to floats in [0, 1], on the device and in the model's dtype."""
+        """Bytes 0 .. 255 to floats in [0, 1], on the device and in the model's dtype; codes stay as they are."""
         images, labels = batch
         model = self.trainer.lightning_module if self.trainer else None
-        return images.to(model.dtype if model else torch.float32).div_(255), labels
+        floats = images.to(model.dtype if model else torch.float32)
+        return floats if images.is_floating_point() else floats.div_(255), labels

@@ -1,6 +1,9 @@
 """The systems: LightningModules that answer sample, reconstruct and encode on images in [0, 1]."""
 
+from lit_models.classifier import LitClassifier
 from lit_models.gan import LitDCGAN
+from lit_models.loading import load_classifier, load_model
+from lit_models.probe import LitProbe
 from lit_models.vae import LitVAE
 
-__all__ = ["LitDCGAN", "LitVAE"]
+__all__ = ["LitClassifier", "LitDCGAN", "LitProbe", "LitVAE", "load_classifier", "load_model"]

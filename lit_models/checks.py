@@ -13,14 +13,29 @@ def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
 
 def check_image_shape(image_shape: Sequence[int]) -> tuple[int, int, int]:
     """`image_shape` as a tuple of ints, or a ValueError where it is not three positive sizes."""
-    shape = tuple(int(size) for size in image_shape)
+    shape = tuple(int(size) for size in image_shape) if isinstance(image_shape, Sequence) else (image_shape,)
     if len(shape) != 3 or min(shape) < 1:
         raise ValueError(f"image_shape must be (channels, height, width), each at least 1, got {shape}")
     return shape
 
 
+def check_sizes(name: str, sizes: Sequence[int]) -> tuple[int, ...]:
+    """`sizes` as a tuple, or a ValueError where it is not a list of whole numbers of at least 1."""
+    if not isinstance(sizes, Sequence) or any(size < 1 for size in sizes):
+        raise ValueError(f"{name} must be a list of whole numbers, each at least 1, got {sizes!r}")
+    return tuple(sizes)
+
+
+def check_at_least(name: str, value: float, least: float) -> None:
+    """Raise a ValueError where `value` is below `least`, or NaN."""
+    if not value >= least:
+        raise ValueError(f"{name} must be at least {least}, got {value}")
+
+
 def check_images(x: Tensor, image_shape: tuple[int, int, int]) -> None:
-    """Raise a ValueError where `x` is not a batch of images of `image_shape`."""
+    """Raise a ValueError where `x` is not a batch of floating-point images of `image_shape`."""
+    if not x.is_floating_point():
+        raise ValueError(f"images must be floats in [0, 1], got {x.dtype}: divide bytes by 255")
     if x.ndim != 4 or tuple(x.shape[1:]) != image_shape:
         raise ValueError(
             f"images of shape {tuple(x.shape)} do not fit a model for (N, {', '.join(map(str, image_shape))}): "
@@ -32,6 +47,8 @@ def check_labels(y: Tensor | None, n: int, num_classes: int) -> None:
     """Raise a ValueError where a class-conditional model cannot use `y` for `n` images."""
     if y is None:
         raise ValueError(f"this model is conditional: pass labels y, shape ({n},), in 0..{num_classes - 1}")
+    if not isinstance(y, Tensor):
+        raise ValueError(f"labels y must be a tensor, got {type(y).__name__}: use torch.tensor(y)")
     if tuple(y.shape) != (n,) or y.is_floating_point():
         raise ValueError(f"labels y must be whole numbers of shape ({n},), got {y.dtype} of shape {tuple(y.shape)}")
     if n and not 0 <= int(y.min()) <= int(y.max()) < num_classes:

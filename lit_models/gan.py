@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from lit_models.base import Batch, NamedModule
-from lit_models.checks import check_choice, check_image_shape, check_images
+from lit_models.checks import check_at_least, check_choice, check_image_shape, check_images
 from lit_models.functional.adversarial import (
     LOSSES,
     discriminator_loss,
@@ -110,11 +110,9 @@ class LitDCGAN(NamedModule):
             raise ValueError(
                 f"image_shape must have height and width divisible by 4, the generator's strides, got {image_shape}"
             )
-        if min(latent_dim, discriminator_steps, accumulate_grad_batches) < 1:
-            raise ValueError(
-                "latent_dim, discriminator_steps and accumulate_grad_batches must be at least 1, got "
-                f"{latent_dim}, {discriminator_steps} and {accumulate_grad_batches}"
-            )
+        check_at_least("latent_dim", latent_dim, 1)
+        check_at_least("discriminator_steps", discriminator_steps, 1)
+        check_at_least("accumulate_grad_batches", accumulate_grad_batches, 1)
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout must be in [0, 1), got {dropout}")
         if gradient_clip_val is not None and not gradient_clip_val > 0:
@@ -151,6 +149,7 @@ class LitDCGAN(NamedModule):
         Returns:
             (n, C, H, W) in [0, 1].
         """
+        check_at_least("n", n, 1)
         generator = self.generator if self.ema is None else self.ema
         return (generator(self._noise(n)) + 1) / 2
 

@@ -10,7 +10,14 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from lit_models.base import Batch, LitModel
-from lit_models.checks import check_choice, check_image_shape, check_images, check_labels
+from lit_models.checks import (
+    check_at_least,
+    check_choice,
+    check_image_shape,
+    check_images,
+    check_labels,
+    check_sizes,
+)
 from lit_models.functional.elbo import bernoulli_nll, gaussian_nll, reparameterize, standard_normal_kl
 from lit_models.metrics import ActiveUnits, EpochMeans
 from lit_models.networks.mlp import GaussianEncoder, LogitDecoder
@@ -61,10 +68,9 @@ class LitVAE(LitModel):
         lr_scheduler: LRSchedulerCallable | None = None,
     ) -> None:
         image_shape = check_image_shape(image_shape)
-        hidden_dims = tuple(hidden_dims)
+        hidden_dims = check_sizes("hidden_dims", hidden_dims)
         check_choice("likelihood", likelihood, ["bernoulli", "gaussian"])
-        if latent_dim < 1 or any(dim < 1 for dim in hidden_dims):
-            raise ValueError(f"latent_dim and hidden_dims must be at least 1, got {latent_dim} and {hidden_dims}")
+        check_at_least("latent_dim", latent_dim, 1)
         if not (math.isfinite(beta) and beta >= 0):
             raise ValueError(f"beta must be a finite number, at least 0, got {beta}: 1 gives the ELBO")
         if conditional and num_classes < 1:
@@ -98,6 +104,7 @@ class LitVAE(LitModel):
         Returns:
             (n, C, H, W) in [0, 1].
         """
+        check_at_least("n", n, 1)
         self._check_labels(y, n)
         z = torch.randn(n, self.latent_dim, device=self.device).to(self.dtype)
         return self.decoder(z, self._condition(y)).sigmoid()

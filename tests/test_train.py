@@ -39,7 +39,7 @@ def test_a_run_lands_in_one_folder_and_says_where(tmp_path: Path, capsys: pytest
     for name in ("config.yaml", "metrics.csv", "checkpoints/best.ckpt", "checkpoints/last.ckpt"):
         assert (run / name).is_file(), name
     said = capsys.readouterr().out
-    for place in (run / "checkpoints" / "best.ckpt", run / "checkpoints" / "last.ckpt", run / "pictures"):
+    for place in (run / "checkpoints" / "best.ckpt", run / "checkpoints" / "last.ckpt"):
         assert str(place) in said
     assert f"tensorboard --logdir {tmp_path}" in said
     fit(tmp_path, "--trainer.max_epochs=1", "--experiment=mine")
@@ -72,6 +72,7 @@ def test_image_shape_and_classes_come_from_the_data(tmp_path: Path) -> None:
     assert cli.model.num_classes == 10
 
 
+@pytest.mark.slow
 def test_checkpoint_of_the_command_line_loads_at_a_prompt(tmp_path: Path) -> None:
     cli = fit(tmp_path, "--trainer.max_epochs=1", "--model.conditional=true")
     path = tmp_path / "LitVAE/version_0/checkpoints/last.ckpt"
@@ -112,12 +113,13 @@ def test_resume_goes_on_at_the_next_epoch_with_the_same_order(tmp_path: Path, mo
 
 
 def test_a_worse_epoch_after_resuming_does_not_become_the_best(tmp_path: Path) -> None:
-    first = fit(tmp_path, "--trainer.max_epochs=3", "--experiment=first").trainer.checkpoint_callback
+    trainer = fit(tmp_path, "--trainer.max_epochs=3", "--experiment=first").trainer
+    first, last = trainer.checkpoint_callbacks
     cli = fit(
         tmp_path,
         "--trainer.max_epochs=4",
         "--model.beta=1000",  # makes every later val/loss worse
-        f"--ckpt_path={first.last_model_path}",
+        f"--ckpt_path={last.best_model_path}",
     )
     assert cli.trainer.checkpoint_callback.best_model_path == first.best_model_path
     assert cli.trainer.checkpoint_callback.best_model_score == first.best_model_score
@@ -131,12 +133,25 @@ def test_best_is_the_epoch_of_lowest_validation_loss(tmp_path: Path) -> None:
     assert cli.trainer.checkpoint_callback.best_model_score.item() == pytest.approx(min(losses), rel=1e-6)
 
 
+def test_last_is_the_last_epoch_also_where_it_is_not_the_best(tmp_path: Path) -> None:
+    cli = fit(tmp_path, "--trainer.max_epochs=3", "--checkpoint.monitor=val/kl")  # which grows
+    best, last = (
+        torch.load(tmp_path / f"LitVAE/version_0/checkpoints/{name}.ckpt", weights_only=True)
+        for name in ("best", "last")
+    )
+    assert best["epoch"] < last["epoch"] == 2
+    for name, parameter in cli.model.named_parameters():
+        assert torch.equal(parameter, last["state_dict"][name]), name
+
+
 def test_without_validation_only_the_last_checkpoint_is_kept(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fit(tmp_path, "--trainer.max_epochs=1", "--data.val_fraction=0")
     assert [path.name for path in (tmp_path / "LitVAE/version_0/checkpoints").iterdir()] == ["last.ckpt"]
-    assert "(no validation split)" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "last checkpoint: " in said
+    assert "best checkpoint" not in said
 
 
 @pytest.mark.parametrize("option", ["--trainer.enable_checkpointing=false", "--trainer.fast_dev_run=true"])
@@ -155,9 +170,44 @@ def test_validate_and_test_log_their_figures(tmp_path: Path) -> None:
         }
 
 
+def test_a_runs_own_config_goes_on_under_its_name(tmp_path: Path) -> None:
+    fit(tmp_path, "--trainer.max_epochs=1", "--experiment=a")
+    run = tmp_path / "a" / "version_0"
+    train.main(["test", f"--config={run}/config.yaml", f"--ckpt_path={run}/checkpoints/best.ckpt"])
+    assert {path.name for path in tmp_path.iterdir()} == {"a"}
+    assert (tmp_path / "a" / "version_1" / "metrics.csv").is_file()
+
+
+def test_testing_random_weights_is_said(tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match="test without --ckpt_path: the model's weights are random"):
+        train.main(["test", *arguments(tmp_path)])
+
+
+def test_validating_without_a_validation_split(tmp_path: Path) -> None:
+    fit(tmp_path, "--trainer.max_epochs=1", "--experiment=a")
+    checkpoint = f"--ckpt_path={tmp_path}/a/version_0/checkpoints/best.ckpt"
+    with pytest.raises(ValueError, match="no validation split to validate on: val_fraction is 0"):
+        train.main(["validate", *arguments(tmp_path, "--data.val_fraction=0"), checkpoint])
+
+
+def test_a_checkpoint_that_does_not_fit(tmp_path: Path) -> None:
+    fit(tmp_path, "--trainer.max_epochs=1", "--experiment=a")
+    checkpoint = f"--ckpt_path={tmp_path}/a/version_0/checkpoints/best.ckpt"
+    message = (
+        r"best.ckpt holds the weights of another architecture .*LitVAE with latent_dim=2 \(here 3\)\. Use the config"
+    )
+    with pytest.raises(ValueError, match=message):
+        train.main(["test", *arguments(tmp_path, "--model.latent_dim=3"), checkpoint])
+    with pytest.raises(FileNotFoundError, match=r"there is no checkpoint nowhere.ckpt: train.py fit writes them"):
+        train.main(["test", *arguments(tmp_path), "--ckpt_path=nowhere.ckpt"])
+
+
 def test_predict_writes_codes_of_the_test_split(tmp_path: Path) -> None:
-    cli = train.main(["predict", *arguments(tmp_path)])
-    written = np.load(tmp_path / "LitVAE/version_0/codes.npz")
+    fit(tmp_path, "--trainer.max_epochs=1", "--experiment=a")
+    checkpoint = f"--ckpt_path={tmp_path}/a/version_0/checkpoints/best.ckpt"
+    cli = train.main(["predict", *arguments(tmp_path), checkpoint])
+    with np.load(tmp_path / "LitVAE/version_0/codes.npz") as file:
+        written = dict(file)
     assert written["codes"].shape == (359, 2)
     assert np.array_equal(written["labels"], cli.datamodule.splits["test"][1].numpy())
 
@@ -214,29 +264,30 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
         assert option in said
 
 
-def test_two_processes_train_one_model(tmp_path: Path) -> None:
-    """No strategy flag; every callback on; one picture, one set of figures, weights equal on both processes."""
-    command = [
-        sys.executable,
-        "-W",
-        "error::UserWarning",
-        "train.py",
-        "fit",
-        *arguments(tmp_path, "--trainer.max_epochs=2", "--trainer.devices=2", "--experiment=ddp"),
-        "--trainer.log_every_n_steps=1",
-        "--trainer.callbacks+=SampleGrid",
-        "--trainer.callbacks+=ReconstructionGrid",
-        "--trainer.callbacks+=ReconstructionMSE",
-        "--trainer.callbacks+=LatentTSNE",
-        "--trainer.callbacks.max_points=50",
-        "--trainer.callbacks+=tests.ranks.WeightsPerRank",
-    ]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
+def two_processes(*words: str) -> str:
+    """Run `train.py fit` as a user would, on two processes, with warnings as errors; what it printed."""
+    command = [sys.executable, "-W", "error::UserWarning", "train.py", "fit", *words]
+    command += ["--trainer.devices=2", "--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false"]
+    command += ["--trainer.log_every_n_steps=1", "--trainer.callbacks+=tests.ranks.WeightsPerRank"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
-    run = tmp_path / "ddp" / "version_0"
-    assert [path.name for path in (tmp_path / "ddp").iterdir()] == ["version_0"]
+    return done.stdout + done.stderr
+
+
+def assert_ranks_are_equal(run: Path) -> None:
     ranks = [torch.load(run / f"weights_rank{rank}.pt", weights_only=True) for rank in range(2)]
     assert torch.equal(*ranks)
+
+
+def test_two_processes_train_one_model(tmp_path: Path) -> None:
+    """Every callback on; one picture, one set of figures, weights equal on both processes."""
+    words = arguments(tmp_path, "--trainer.max_epochs=2", "--experiment=ddp")
+    for callback in ("SampleGrid", "ReconstructionGrid", "ReconstructionMSE", "LatentTSNE"):
+        words.append(f"--trainer.callbacks+={callback}")
+    two_processes(*words, "--trainer.callbacks.max_points=50")
+    run = tmp_path / "ddp" / "version_0"
+    assert [path.name for path in (tmp_path / "ddp").iterdir()] == ["version_0"]
+    assert_ranks_are_equal(run)
     names = {path.name for path in (run / "pictures").iterdir()}
     assert {"samples_epoch001.png", "reconstructions_val_epoch002.png", "tsne_mean_epoch002.png"} <= names
 
@@ -247,3 +298,21 @@ def test_two_processes_train_one_model(tmp_path: Path) -> None:
         row = [row for row in csv.DictReader(file) if row["val/kl"]][-1]
     for name in ("val/kl", "val/reconstruction_mse"):
         assert float(row[name]) == pytest.approx(cli.trainer.callback_metrics[name].item(), rel=1e-4)
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_gan_without_a_flag(fake_data: Path, tmp_path: Path) -> None:
+    """Plain DDP stops at 'parameters not used'; steps count batches here too, and buffers end equal as weights do."""
+    said = two_processes(
+        "--config=configs/dcgan_mnist.yaml",
+        f"--data.data_dir={fake_data}",
+        "--data.batch_size=8",
+        "--model.ema_decay=0.9",
+        "--trainer.limit_train_batches=3",
+        "--trainer.max_epochs=2",
+        f"--trainer.default_root_dir={tmp_path}",
+    )
+    assert said.count("DDP is set to find_unused_parameters=True") == 1
+    run = tmp_path / "dcgan_mnist" / "version_0"
+    assert_ranks_are_equal(run)
+    assert torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 6

@@ -7,9 +7,9 @@ from torch import Tensor, nn
 class ByteDropout(nn.Module):
     """Dropout that draws one byte a value instead of one float: on a CPU an eighth of the random numbers.
 
-    PyTorch draws a CPU's dropout masks one value after the other on one core, a quarter of a DCGAN step's time. Here one
-    64-bit draw serves eight values. The share dropped is `p` rounded to a 256th, and the rest is scaled by exactly that
-    share, so that means are kept.
+    PyTorch draws a CPU's dropout masks one value after the other on one core, a quarter of a DCGAN step's time. Here
+    one 64-bit draw serves eight values. The share dropped is `p` rounded to a 256th, and the rest is scaled by exactly
+    that share, so that means are kept.
 
     Args:
         p: share of values to drop, in [0, 1).

@@ -206,8 +206,8 @@ def test_features_are_8192_for_mnist_and_do_not_depend_on_the_batch() -> None:
     [
         ({"image_shape": (1, 30, 28)}, r"height and width divisible by 4.*got \(1, 30, 28\)"),
         ({"loss": "wasserstein"}, r"loss must be one of \['minimax', .*\], got 'wasserstein'"),
-        ({"latent_dim": 0}, "must be at least 1, got 0, 1 and 1"),
-        ({"discriminator_steps": 0}, "must be at least 1, got 100, 0 and 1"),
+        ({"latent_dim": 0}, "latent_dim must be at least 1, got 0"),
+        ({"discriminator_steps": 0}, "discriminator_steps must be at least 1, got 0"),
         ({"dropout": 1.0}, r"dropout must be in \[0, 1\), got 1.0"),
         ({"gradient_clip_val": 0.0}, "gradient_clip_val must be above 0, or None not to clip, got 0.0"),
         ({"ema_decay": 1.0}, r"ema_decay must be in \(0, 1\), or None for no average, got 1.0"),

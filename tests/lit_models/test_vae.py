@@ -104,8 +104,10 @@ def test_gaussian_likelihood_learns_the_scale_that_fits() -> None:
     [
         ({"image_shape": (28, 28)}, r"image_shape must be \(channels, height, width\).*got \(28, 28\)"),
         ({"image_shape": (1, 0, 28)}, r"each at least 1, got \(1, 0, 28\)"),
-        ({"latent_dim": 0}, r"latent_dim and hidden_dims must be at least 1, got 0 and \(7,\)"),
-        ({"hidden_dims": [4, -1]}, r"at least 1, got 3 and \(4, -1\)"),
+        ({"latent_dim": 0}, "latent_dim must be at least 1, got 0"),
+        ({"hidden_dims": [4, -1]}, r"hidden_dims must be a list of whole numbers, each at least 1, got \[4, -1\]"),
+        ({"hidden_dims": 400}, "hidden_dims must be a list of whole numbers, each at least 1, got 400"),
+        ({"image_shape": 784}, r"image_shape must be \(channels, height, width\).*got \(784,\)"),
         ({"beta": -0.5}, "beta must be a finite number, at least 0, got -0.5"),
         ({"beta": math.nan}, "beta must be a finite number, at least 0, got nan"),
         ({"conditional": True, "num_classes": 0}, "num_classes must be at least 1 for a conditional model, got 0"),
@@ -131,6 +133,7 @@ def test_images_of_another_shape() -> None:
         (None, r"this model is conditional: pass labels y, shape \(4,\), in 0..9"),
         (torch.tensor([0, 1, 2, 10]), "labels y must be in 0..9, got 0..10"),
         (torch.tensor([0, 1, 2, -1]), "labels y must be in 0..9, got -1..2"),
+        ([0, 1, 2, 3], r"labels y must be a tensor, got list: use torch.tensor\(y\)"),
         (torch.tensor([1, 2]), r"whole numbers of shape \(4,\), got torch.int64 of shape \(2,\)"),
         (torch.rand(4), r"whole numbers of shape \(4,\), got torch.float32"),
     ],
@@ -139,6 +142,16 @@ def test_labels_that_a_conditional_model_cannot_use(verb: str, y: Tensor | None,
     model = tiny(conditional=True)
     with pytest.raises(ValueError, match=message):
         getattr(model, verb)(4 if verb == "sample" else images(), y)
+
+
+def test_bytes_are_not_images() -> None:
+    with pytest.raises(ValueError, match=r"images must be floats in \[0, 1\], got torch.uint8: divide bytes by 255"):
+        tiny().encode(torch.zeros(2, *SHAPE, dtype=torch.uint8))
+
+
+def test_no_images() -> None:
+    with pytest.raises(ValueError, match="n must be at least 1, got 0"):
+        tiny().sample(0)
 
 
 def make_trainer(folder: Path, **options) -> Trainer:
