@@ -25,3 +25,18 @@ class EpochTimer(Callback):
         """Stop the clock after the last batch."""
         if trainer.is_last_batch:
             self.seconds.append(time.perf_counter() - self._start)
+
+
+class StepTimer(Callback):
+    """Times each step, from the start of one batch to the start of the next, with all that the Trainer does between."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+        self._start: float | None = None
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int) -> None:
+        """Stop the clock of the step before and start it anew."""
+        now = time.perf_counter()
+        if self._start is not None:
+            self.seconds.append(now - self._start)
+        self._start = now

@@ -32,6 +32,12 @@ def check_at_least(name: str, value: float, least: float) -> None:
         raise ValueError(f"{name} must be at least {least}, got {value}")
 
 
+def check_share(name: str, value: float) -> None:
+    """Raise a ValueError where `value` is not in [0, 1)."""
+    if not 0 <= value < 1:
+        raise ValueError(f"{name} must be in [0, 1), got {value}")
+
+
 def check_images(x: Tensor, image_shape: tuple[int, int, int]) -> None:
     """Raise a ValueError where `x` is not a batch of floating-point images of `image_shape`."""
     if not x.is_floating_point():

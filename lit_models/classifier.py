@@ -7,7 +7,7 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 
 from lit_models.base import Batch
-from lit_models.checks import check_image_shape, check_images
+from lit_models.checks import check_at_least, check_image_shape, check_images, check_share
 from lit_models.classification import ClassificationModel
 from lit_models.networks.convnet import ConvNet
 
@@ -41,12 +41,8 @@ class LitClassifier(ClassificationModel):
         image_shape = check_image_shape(image_shape)
         if min(image_shape[1:]) < 8:
             raise ValueError(f"image_shape must have height and width of at least 8, got {image_shape}")
-        if num_classes < 2 or num_features < 1:
-            raise ValueError(
-                f"num_classes must be at least 2 and num_features at least 1, got {num_classes} and {num_features}"
-            )
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout must be in [0, 1), got {dropout}")
+        check_at_least("num_features", num_features, 1)
+        check_share("dropout", dropout)
         super().__init__(num_classes, optimizer, lr_scheduler)
         self.save_hyperparameters(ignore=["optimizer", "lr_scheduler"])
         self.image_shape = image_shape

@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from lit_models.base import Batch, NamedModule
-from lit_models.checks import check_at_least, check_choice, check_image_shape, check_images
+from lit_models.checks import check_at_least, check_choice, check_image_shape, check_images, check_share
 from lit_models.functional.adversarial import (
     LOSSES,
     discriminator_loss,
@@ -113,8 +113,7 @@ class LitDCGAN(NamedModule):
         check_at_least("latent_dim", latent_dim, 1)
         check_at_least("discriminator_steps", discriminator_steps, 1)
         check_at_least("accumulate_grad_batches", accumulate_grad_batches, 1)
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout must be in [0, 1), got {dropout}")
+        check_share("dropout", dropout)
         if gradient_clip_val is not None and not gradient_clip_val > 0:
             raise ValueError(f"gradient_clip_val must be above 0, or None not to clip, got {gradient_clip_val}")
         if ema_decay is not None and not 0 < ema_decay < 1:

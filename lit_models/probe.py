@@ -8,7 +8,6 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 from torchmetrics.classification import MulticlassAccuracy
 
 from lit_models.base import Batch
@@ -37,6 +36,7 @@ class LitProbe(ClassificationModel):
             it. From Python also a model itself, without `encoder_ckpt`; it then has no baseline.
         optimizer: makes an optimizer of the layer's parameters; Adam with learning rate 1e-3 by default.
         lr_scheduler: makes a scheduler of the optimizer, stepped each epoch; none by default.
+        label_smoothing: see `ClassificationModel`; it keeps a layer with more inputs than images from being sure.
 
     Raises:
         FileNotFoundError: `encoder_ckpt` is not there.
@@ -54,11 +54,10 @@ class LitProbe(ClassificationModel):
         encoder: Literal["trained", "random"] | LightningModule = "trained",
         optimizer: OptimizerCallable = lambda p: torch.optim.Adam(p, lr=1e-3),
         lr_scheduler: LRSchedulerCallable | None = None,
+        label_smoothing: float = 0.0,
     ) -> None:
         image_shape = check_image_shape(image_shape)
-        if num_classes < 2:
-            raise ValueError(f"num_classes must be at least 2, got {num_classes}")
-        super().__init__(num_classes, optimizer, lr_scheduler)
+        super().__init__(num_classes, optimizer, lr_scheduler, label_smoothing)
         # a model given as an object cannot travel as a hyperparameter: it is given again when the probe is loaded
         self.save_hyperparameters(
             ignore=["optimizer", "lr_scheduler", *([] if isinstance(encoder, str) else ["encoder"])]
@@ -89,7 +88,7 @@ class LitProbe(ClassificationModel):
         for other in baseline:
             self.figures(stage)["baseline_accuracy"].update(other.detach(), y)
             # two layers with nothing in common: their sum trains each as if it were alone
-            loss = loss + cross_entropy(other, y)
+            loss = loss + self.cross_entropy(other, y, stage)
         return loss
 
     def setup(self, stage: str) -> None:

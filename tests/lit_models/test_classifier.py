@@ -49,7 +49,7 @@ def test_figures_are_those_of_the_split(tmp_path: Path) -> None:
     ("options", "message"),
     [
         ({"image_shape": (1, 7, 28)}, r"height and width of at least 8, got \(1, 7, 28\)"),
-        ({"num_classes": 1}, "num_classes must be at least 2 and num_features at least 1, got 1 and 128"),
+        ({"num_classes": 1}, "num_classes must be at least 2, got 1"),
         ({"dropout": -0.1}, r"dropout must be in \[0, 1\), got -0.1"),
     ],
 )
