@@ -177,7 +177,7 @@ def main(args: ArgsType = None) -> GenerativeCLI:
     Returns:
         The command line object, with its `trainer`, `model` and `datamodule`.
     """
-    return GenerativeCLI(
+    cli = GenerativeCLI(
         LightningModule,
         ImageDataModule,
         subclass_mode_model=True,
@@ -191,6 +191,11 @@ def main(args: ArgsType = None) -> GenerativeCLI:
         save_config_kwargs={"overwrite": True},
         args=args,
     )
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        # together and here: at interpreter exit, a process that outlives the other's connection may crash
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
+    return cli
 
 
 if __name__ == "__main__":
