@@ -1,53 +1,23 @@
 """The deep convolutional generative adversarial network."""
 
-import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-from lightning.pytorch import Callback
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.core.optimizer import LightningOptimizer
-from lightning.pytorch.utilities import rank_zero_warn
-from torch import Tensor, nn
-from torch.nn.utils import clip_grad_norm_
-from torch.optim import Optimizer
+from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from lit_models.base import Batch, NamedModule
+from lit_models.adversarial import AdversarialModel
+from lit_models.base import Batch
 from lit_models.checks import check_at_least, check_choice, check_image_shape, check_images, check_share
-from lit_models.functional.adversarial import (
-    LOSSES,
-    discriminator_loss,
-    generator_loss,
-    mean_pairwise_distance,
-    sliced_wasserstein,
-)
-from lit_models.manual import (
-    allow_unused_parameters,
-    broadcast_buffers,
-    check_trainer_flags,
-    count_batch,
-    step_uncounted,
-)
-from lit_models.metrics import EpochMeans
+from lit_models.functional.adversarial import LOSSES, discriminator_loss, generator_loss
+from lit_models.manual import count_batch, step_uncounted
 from lit_models.networks.dcgan import Discriminator, Generator
 
-_FIGURES = {
-    "d": ("d/loss", "d/probability_real", "d/probability_generated"),
-    "g": ("g/loss",),
-    "d_norm": ("d/gradient_norm",),
-    "g_norm": ("g/gradient_norm",),
-    "val": ("val/sliced_wasserstein",),
-    "test": ("test/sliced_wasserstein",),
-}
-_PROJECTIONS = 128
-_D_WINS_BELOW = 0.02
-_COLLAPSED_BELOW = 0.3
-_JUDGED_AFTER = 200  # batches: before, running statistics are young and samples grey, which says nothing yet
 
-
-class LitDCGAN(NamedModule):
+class LitDCGAN(AdversarialModel):
     """DCGAN: a generator and a discriminator, each with its own optimizer, stepped by hand.
 
     Every batch is one discriminator step on the batch and on as many generated images; every `discriminator_steps`-th
@@ -88,6 +58,8 @@ class LitDCGAN(NamedModule):
     Source: A. Radford, L. Metz, S. Chintala, arXiv:1511.06434, with the coursework's sizes and dropout.
     """
 
+    discriminator: Discriminator
+
     def __init__(
         self,
         image_shape: Sequence[int],
@@ -103,7 +75,7 @@ class LitDCGAN(NamedModule):
         lr_scheduler_d: LRSchedulerCallable | None = None,
         lr_scheduler_g: LRSchedulerCallable | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(optimizer_d, optimizer_g, lr_scheduler_d, lr_scheduler_g, gradient_clip_val)
         image_shape = check_image_shape(image_shape)
         check_choice("loss", loss, LOSSES)
         if image_shape[1] % 4 or image_shape[2] % 4:
@@ -114,27 +86,20 @@ class LitDCGAN(NamedModule):
         check_at_least("discriminator_steps", discriminator_steps, 1)
         check_at_least("accumulate_grad_batches", accumulate_grad_batches, 1)
         check_share("dropout", dropout)
-        if gradient_clip_val is not None and not gradient_clip_val > 0:
-            raise ValueError(f"gradient_clip_val must be above 0, or None not to clip, got {gradient_clip_val}")
         if ema_decay is not None and not 0 < ema_decay < 1:
             raise ValueError(f"ema_decay must be in (0, 1), or None for no average, got {ema_decay}")
         self.save_hyperparameters(ignore=["optimizer_d", "optimizer_g", "lr_scheduler_d", "lr_scheduler_g"])
-        self.automatic_optimization = False
         self.image_shape = image_shape
         self.latent_dim = latent_dim
         self.loss = loss
         self.discriminator_steps = discriminator_steps
-        self.gradient_clip_val = gradient_clip_val
         self.accumulate_grad_batches = accumulate_grad_batches
-        self.make_optimizers = (optimizer_d, optimizer_g)
-        self.make_lr_schedulers = (lr_scheduler_d, lr_scheduler_g)
         self.discriminator = Discriminator(image_shape, dropout)
         self.generator = Generator(image_shape, latent_dim)
         self.ema: AveragedModel | None = None
         if ema_decay is not None:
             self.ema = AveragedModel(self.generator, multi_avg_fn=get_ema_multi_avg_fn(ema_decay), use_buffers=True)
             self.ema.requires_grad_(False)
-        self._figures = nn.ModuleDict({key: EpochMeans(names) for key, names in _FIGURES.items()})
 
     # -- the verbs ----------------------------------------------------------------------------------------------------
 
@@ -177,7 +142,7 @@ class LitDCGAN(NamedModule):
         self._train_discriminator(optimizer_d, _to_tanh_range(x), generated.detach(), steps)
         if trains_g:
             self._train_generator(optimizer_g, generated, steps)
-        self._real = x
+        self.real_images = x
         count_batch(self)
 
     def _train_discriminator(self, optimizer: LightningOptimizer, real: Tensor, generated: Tensor, steps: bool) -> None:
@@ -189,7 +154,7 @@ class LitDCGAN(NamedModule):
             step_uncounted(self, optimizer)
             optimizer.zero_grad()
         self.untoggle_optimizer(optimizer)
-        self._record("d", [loss, real_logits.sigmoid().mean(), generated_logits.sigmoid().mean()])
+        self.record("d", [loss, real_logits.sigmoid().mean(), generated_logits.sigmoid().mean()])
 
     def _train_generator(self, optimizer: LightningOptimizer, generated: Tensor, steps: bool) -> None:
         self.toggle_optimizer(optimizer)
@@ -201,66 +166,12 @@ class LitDCGAN(NamedModule):
             if self.ema is not None:
                 self.ema.update_parameters(self.generator)
         self.untoggle_optimizer(optimizer)
-        self._record("g", [loss])
-
-    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Measure the gradient, and clip it where that is asked for; gradients are unscaled by now."""
-        player = "d" if optimizer is self.trainer.optimizers[0] else "g"
-        parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        norm = clip_grad_norm_(parameters, self.gradient_clip_val or math.inf)
-        self._record(f"{player}_norm", [norm])
-
-    # -- looking at it ------------------------------------------------------------------------------------------------
-
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Distance between samples and a batch of held-out images."""
-        self._compare(batch[0], "val")
-
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Distance between samples and a batch of test images."""
-        self._compare(batch[0], "test")
+        self.record("g", [loss])
 
     def predict_step(self, batch: Batch, batch_idx: int) -> tuple[Tensor, Tensor]:
         """Codes (N, D) and labels (N,) of a batch."""
         x, y = batch
         return self.encode(x), y
-
-    def on_train_epoch_end(self) -> None:
-        """Log the epoch, warn where it went wrong, step the schedulers."""
-        figures = {key: value for part in ("d", "g", "d_norm", "g_norm") for key, value in self._log(part).items()}
-        self._warn(figures["d/loss"], self._distance_ratio())
-        for scheduler in _as_list(self.lr_schedulers()):
-            scheduler.step()
-        broadcast_buffers(self)
-
-    def on_validation_epoch_end(self) -> None:
-        """Log the figure of the split."""
-        self._log("val")
-
-    def on_test_epoch_end(self) -> None:
-        """Log the figure of the split."""
-        self._log("test")
-
-    # -- Lightning ----------------------------------------------------------------------------------------------------
-
-    def configure_callbacks(self) -> list[Callback]:
-        """No callbacks; but the first hook that Lightning calls, so the place to refuse flags that do not fit."""
-        check_trainer_flags(self)
-        return []
-
-    def setup(self, stage: str) -> None:
-        """Prepare for several processes."""
-        allow_unused_parameters(self)
-        self._log_every = max(1, vars(self.trainer)["log_every_n_steps"])
-
-    def configure_optimizers(self) -> tuple[list[Optimizer], list[Any]]:
-        """The discriminator's and the generator's, in this order, and their schedulers."""
-        networks = (self.discriminator, self.generator)
-        optimizers = [make(net.parameters()) for make, net in zip(self.make_optimizers, networks, strict=True)]
-        pairs = zip(self.make_lr_schedulers, optimizers, strict=True)
-        return optimizers, [make(optimizer) for make, optimizer in pairs if make is not None]
-
-    # -- private ------------------------------------------------------------------------------------------------------
 
     def _noise(self, n: int) -> Tensor:
         return torch.randn(n, self.latent_dim, device=self.device).to(self.dtype)
@@ -269,62 +180,7 @@ class LitDCGAN(NamedModule):
         # losses are computed in the parameters' precision, also where the network runs in a lower one
         return self.discriminator(x).to(self.dtype)
 
-    def _record(self, part: str, values: list[Tensor]) -> None:
-        """Add a step to the epoch's means; every so often log it by itself and see that it is a number."""
-        self._part(part).update(values, 1)
-        if self.trainer.is_last_batch or self.global_step % self._log_every == 0:
-            for name, value in zip(_FIGURES[part], values, strict=True):
-                self.log(f"{name}_step", value.detach())
-                if name.endswith("loss") and not torch.isfinite(value):
-                    raise FloatingPointError(
-                        f"{name} is {value.item()} at batch {self.global_step}: lower the learning rates or set "
-                        "gradient_clip_val, and go on from the last checkpoint"
-                    )
-
-    def _part(self, part: str) -> Any:
-        return self._figures[part]
-
-    def _log(self, part: str) -> dict[str, Tensor]:
-        figures = self._part(part).compute()
-        self.log_dict(figures, sync_dist=True)
-        self._part(part).reset()
-        return figures
-
-    def _compare(self, x: Tensor, split: str) -> None:
-        generator = torch.Generator().manual_seed(0)
-        directions = torch.randn(x[0].numel(), _PROJECTIONS, generator=generator)
-        directions = (directions / directions.norm(dim=0)).to(x)
-        self._part(split).update([sliced_wasserstein(x, self.sample(len(x)), directions)], len(x))
-
-    @torch.no_grad()
-    def _distance_ratio(self) -> Tensor:
-        """Mean distance between samples over the mean distance between the last batch's real images."""
-        self.eval()
-        ratio = mean_pairwise_distance(self.sample(len(self._real))) / mean_pairwise_distance(self._real)
-        self.train()
-        self.log("train/distance_ratio", ratio, sync_dist=True)
-        return ratio
-
-    def _warn(self, d_loss: Tensor, distance_ratio: Tensor) -> None:
-        if self.global_step < _JUDGED_AFTER:
-            return
-        if self.loss != "hinge" and d_loss < _D_WINS_BELOW:
-            rank_zero_warn(
-                f"The discriminator wins outright: its loss averaged {d_loss:.4f} over epoch {self.current_epoch}, so "
-                "the generator learns next to nothing. Try loss='non_saturating', more dropout, or a lower learning "
-                "rate for the discriminator."
-            )
-        if distance_ratio < _COLLAPSED_BELOW:
-            rank_zero_warn(
-                f"The samples collapse: they lie {distance_ratio:.2f} times as far apart as real images do. Try "
-                "another loss, a lower learning rate for G, or discriminator_steps=2."
-            )
-
 
 def _to_tanh_range(x: Tensor) -> Tensor:
     """[0, 1] to [-1, 1]."""
     return 2 * x - 1
-
-
-def _as_list(schedulers: Any) -> list[Any]:
-    return schedulers if isinstance(schedulers, list) else [] if schedulers is None else [schedulers]

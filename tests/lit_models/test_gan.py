@@ -11,7 +11,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
 
 from datamodules import MNISTDataModule
-from lit_models import LitDCGAN, gan
+from lit_models import LitDCGAN, adversarial
 
 SHAPE = (1, 28, 28)
 
@@ -241,8 +241,8 @@ def test_nan_stops_the_run_and_names_the_loss(data: MNISTDataModule, tmp_path: P
 def test_a_discriminator_that_wins_is_said_in_words(
     data: MNISTDataModule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gan, "_JUDGED_AFTER", 0)
-    monkeypatch.setattr(gan, "_COLLAPSED_BELOW", 0.0)
+    monkeypatch.setattr(adversarial, "_JUDGED_AFTER", 0)
+    monkeypatch.setattr(adversarial, "_COLLAPSED_BELOW", 0.0)
 
     class Wins(LitDCGAN):
         def _logits(self, x: Tensor) -> Tensor:
@@ -256,7 +256,7 @@ def test_a_discriminator_that_wins_is_said_in_words(
 def test_collapsed_samples_are_said_in_words(
     data: MNISTDataModule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gan, "_JUDGED_AFTER", 0)
+    monkeypatch.setattr(adversarial, "_JUDGED_AFTER", 0)
 
     class Collapsed(LitDCGAN):
         def sample(self, n: int, y: Tensor | None = None) -> Tensor:
