@@ -21,8 +21,8 @@ def load_model(checkpoint: str | Path, trained: bool = True) -> LightningModule:
 
     Args:
         checkpoint: path of a checkpoint written by one of `CLASSES`.
-        trained: with its weights; otherwise the same architecture with fresh random ones, the baseline for what
-            training brought.
+        trained: with its weights; otherwise the same architecture with random ones, the baseline for what training
+            brought. They come from a seed of their own: the same ones each time.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -34,7 +34,9 @@ def load_model(checkpoint: str | Path, trained: bool = True) -> LightningModule:
         raise ValueError(f"{checkpoint} holds no model of this project but {name!r}: expected one of {sorted(CLASSES)}")
     cls = CLASSES[name]
     known = inspect.signature(cls).parameters
-    model = cls(**{key: value for key, value in content["hyper_parameters"].items() if key in known})
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = cls(**{key: value for key, value in content["hyper_parameters"].items() if key in known})
     if trained:
         model.load_state_dict(content["state_dict"])
     return model.eval().requires_grad_(False)

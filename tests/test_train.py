@@ -316,3 +316,24 @@ def test_two_processes_train_one_gan_without_a_flag(fake_data: Path, tmp_path: P
     run = tmp_path / "dcgan_mnist" / "version_0"
     assert_ranks_are_equal(run)
     assert torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 6
+
+
+def test_samples_are_counted_by_a_trained_classifier(tmp_path: Path) -> None:
+    """The README's own words: a classifier's checkpoint on the command line of another model."""
+    root = [
+        f"--trainer.default_root_dir={tmp_path}",
+        "--trainer.enable_progress_bar=false",
+        "--trainer.accelerator=cpu",
+    ]
+    train.main(["fit", "--model=LitClassifier", "--data=DigitsDataModule", "--trainer.max_epochs=1", *root])
+    fit(
+        tmp_path,
+        "--trainer.max_epochs=1",
+        "--trainer.callbacks+=ClassCoverage",
+        "--trainer.callbacks.classifier=lit_models.load_classifier",
+        f"--trainer.callbacks.classifier.checkpoint={tmp_path}/LitClassifier/version_0/checkpoints/best.ckpt",
+        "--trainer.callbacks.n=50",
+    )
+    events = EventAccumulator(str(tmp_path / "LitVAE" / "version_0")).Reload()
+    assert sum(events.Scalars(f"samples/count_{label}")[-1].value for label in range(10)) == 50
+    assert (tmp_path / "LitVAE/version_0/pictures/class_coverage_epoch001.png").is_file()

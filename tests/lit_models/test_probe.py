@@ -128,6 +128,9 @@ def test_load_model_knows_the_class(cls: type[LightningModule], tmp_path: Path) 
         assert torch.equal(loaded.state_dict()[name], value), name
     untrained = load_model(path, trained=False)
     assert any(not torch.equal(a, b) for a, b in zip(untrained.parameters(), model.parameters(), strict=True))
+    torch.rand(3)
+    again = load_model(path, trained=False)
+    assert all(torch.equal(a, b) for a, b in zip(untrained.parameters(), again.parameters(), strict=True))
 
 
 class Silent(LightningModule):
