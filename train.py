@@ -140,9 +140,11 @@ class GenerativeCLI(LightningCLI):
         They are two callbacks, since ModelCheckpoint's own `save_last` only writes when a best one is written.
         """
         best = self._get(self.config_init, "checkpoint")
+        if best.monitor == "val/loss":  # the default: then the model says what judges it
+            best.monitor = getattr(self.model, "monitor", best.monitor)
         last = RunCheckpoint(filename="last", save_on_train_epoch_end=True, enable_version_counter=False)
         unmonitored = self.datamodule.val_fraction == 0 and (best.monitor or "").startswith("val/")
-        return [last] if unmonitored else [best, last]
+        return [last] if unmonitored or best.monitor is None else [best, last]
 
     def _loggers(self, root: Path) -> list[Logger]:
         """TensorBoard and CSV in one folder, `<root>/<experiment>/version_N`."""

@@ -66,6 +66,7 @@ class ImageDataModule(LightningDataModule):
         self.split_seed = split_seed
         self.drop_last = drop_last
         self.download = download
+        self._codes_of: object = None
         self.splits: dict[str, tuple[Tensor, Tensor]] = {}
 
     def load(self, train: bool) -> tuple[Tensor, Tensor]:
@@ -89,16 +90,23 @@ class ImageDataModule(LightningDataModule):
                 "test": self.load(train=False),
             }
 
-    def encode_images(self, split: str, encode: Callable[[Tensor], Tensor]) -> Tensor:
+    def encode_images(self, split: str, encode: Callable[[Tensor], Tensor], owner: object) -> Tensor:
         """Replace the images of a split by codes, each computed once and kept in memory.
 
         Args:
             split: "train", "val" or "test"; one that holds no image, or codes already, is left as it is.
             encode: images (N, C, H, W) in [0, 1] to codes (N, D) on the CPU.
+            owner: whose codes they are.
 
         Returns:
             What the split holds now, (N, D).
+
+        Raises:
+            ValueError: the images were replaced by the codes of another owner before.
         """
+        if self._codes_of not in (None, owner):
+            raise ValueError("this data module holds the codes of another model: make a new one for this model")
+        self._codes_of = owner
         images, labels = self.splits[split]
         if not images.is_floating_point() and self.has_split(split):
             images = torch.cat([encode(part.float() / 255) for part in images.split(500)])

@@ -1,6 +1,5 @@
 """What two-player models share: two optimizers stepped by hand, their figures, and words for what goes wrong."""
 
-import math
 from typing import Any
 
 import torch
@@ -8,8 +7,9 @@ from lightning.pytorch import Callback
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
-from torch.nn.utils import clip_grad_norm_
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from lit_models.base import Batch, NamedModule
 from lit_models.functional.adversarial import mean_pairwise_distance, sliced_wasserstein
@@ -44,6 +44,7 @@ class AdversarialModel(NamedModule):
         gradient_clip_val: largest norm of either player's gradient; None does not clip.
     """
 
+    monitor = "val/sliced_wasserstein"
     discriminator: nn.Module
     generator: nn.Module
     loss: str
@@ -73,7 +74,7 @@ class AdversarialModel(NamedModule):
     def record(self, part: str, values: list[Tensor]) -> None:
         """Add a step to the epoch's means; every so often log it by itself and see that it is a number."""
         self._part(part).update(values, 1)
-        if self.trainer.is_last_batch or self.global_step % self._log_every == 0:
+        if self.trainer.is_last_batch or (self.global_step + 1) % self._log_every == 0:
             for name, value in zip(_FIGURES[part], values, strict=True):
                 self.log(f"{name}_step", value.detach())
                 if name.endswith("loss") and not torch.isfinite(value):
@@ -93,10 +94,17 @@ class AdversarialModel(NamedModule):
     def on_train_epoch_end(self) -> None:
         """Log the epoch, warn where it went wrong, step the schedulers."""
         figures = {key: value for part in ("d", "g", "d_norm", "g_norm") for key, value in self._log(part).items()}
-        self._warn(figures["d/loss"], self._distance_ratio())
+        if "d/loss" in figures:  # not where a run was resumed at the very end of an epoch
+            self._warn(figures["d/loss"], self._distance_ratio())
         for scheduler in _as_list(self.lr_schedulers()):
-            scheduler.step()
+            if isinstance(scheduler, ReduceLROnPlateau):
+                scheduler.step(self.trainer.callback_metrics[getattr(scheduler, "monitor", self.monitor)])
+            else:
+                scheduler.step()
         broadcast_buffers(self)
+
+    def on_validation_model_zero_grad(self) -> None:
+        """Keep the gradients: validation in the middle of an epoch must not throw away what was accumulated."""
 
     def on_validation_epoch_end(self) -> None:
         """Log the figure of the split."""
@@ -127,7 +135,9 @@ class AdversarialModel(NamedModule):
         """Measure the gradient, and clip it where that is asked for; gradients are unscaled by now."""
         player = "d" if optimizer is self.trainer.optimizers[0] else "g"
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        norm = clip_grad_norm_(parameters, self.gradient_clip_val or math.inf)
+        norm = get_total_norm([p.grad for p in parameters if p.grad is not None])
+        if self.gradient_clip_val is not None:
+            clip_grads_with_norm_(parameters, self.gradient_clip_val, norm)
         self.record(f"{player}_norm", [norm])
 
     def _part(self, part: str) -> Any:
@@ -159,7 +169,7 @@ class AdversarialModel(NamedModule):
     def _warn(self, d_loss: Tensor, distance_ratio: Tensor) -> None:
         if self.global_step < _JUDGED_AFTER:
             return
-        if self.loss != "hinge" and d_loss < _D_WINS_BELOW:
+        if d_loss < _D_WINS_BELOW:
             rank_zero_warn(
                 f"The discriminator wins outright: its loss averaged {d_loss:.4f} over epoch {self.current_epoch}, so "
                 "the generator learns next to nothing. Try loss='non_saturating', more dropout, or a lower learning "

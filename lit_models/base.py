@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
@@ -12,7 +13,18 @@ Batch = tuple[Tensor, Tensor]
 
 
 class NamedModule(LightningModule):
-    """A LightningModule whose checkpoints say which class they hold, so that `loading.load_model` can make it."""
+    """What every model here does for its user: a name in the checkpoint, noise of its own on each process.
+
+    Checkpoints say which class they hold, so that `loading.load_model` can make it. `monitor` is the figure that judges
+    the best checkpoint where the user names none.
+    """
+
+    monitor = "val/loss"
+
+    def on_train_start(self) -> None:
+        """Give each process other random numbers: from one seed, all would draw the same noise for other images."""
+        if self.trainer.world_size > 1:
+            torch.manual_seed(torch.initial_seed() + self.global_rank)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the name of the class."""

@@ -1,7 +1,7 @@
 """The deep convolutional generative adversarial network."""
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
@@ -15,6 +15,11 @@ from lit_models.checks import check_at_least, check_choice, check_image_shape, c
 from lit_models.functional.adversarial import LOSSES, discriminator_loss, generator_loss
 from lit_models.manual import count_batch, step_uncounted
 from lit_models.networks.dcgan import Discriminator, Generator
+
+
+def dcgan_adam(parameters: Iterable[Any]) -> torch.optim.Optimizer:
+    """Adam with the paper's learning rate 2e-4 and betas 0.5 and 0.999; by name, so that a saved config can say it."""
+    return torch.optim.Adam(parameters, lr=2e-4, betas=(0.5, 0.999))
 
 
 class LitDCGAN(AdversarialModel):
@@ -41,7 +46,8 @@ class LitDCGAN(AdversarialModel):
         dropout: share of D's features dropped after each convolution, in [0, 1).
         discriminator_steps: discriminator steps for each generator step, at least 1.
         gradient_clip_val: largest norm of either player's gradient; None does not clip.
-        accumulate_grad_batches: batches whose gradients are averaged into one step, at least 1.
+        accumulate_grad_batches: batches whose gradients make one step, each with weight 1 / accumulate_grad_batches, at
+            least 1; the last step of an epoch may have fewer.
         ema_decay: share of the generator's running average that each generator step keeps, in (0, 1); the average then
             makes the samples. None samples from the generator itself.
         optimizer_d: makes the discriminator's optimizer; Adam with 2e-4 and betas 0.5, 0.999 by default.
@@ -70,8 +76,8 @@ class LitDCGAN(AdversarialModel):
         gradient_clip_val: float | None = None,
         accumulate_grad_batches: int = 1,
         ema_decay: float | None = None,
-        optimizer_d: OptimizerCallable = lambda p: torch.optim.Adam(p, lr=2e-4, betas=(0.5, 0.999)),
-        optimizer_g: OptimizerCallable = lambda p: torch.optim.Adam(p, lr=2e-4, betas=(0.5, 0.999)),
+        optimizer_d: OptimizerCallable = dcgan_adam,
+        optimizer_g: OptimizerCallable = dcgan_adam,
         lr_scheduler_d: LRSchedulerCallable | None = None,
         lr_scheduler_g: LRSchedulerCallable | None = None,
     ) -> None:
@@ -142,7 +148,8 @@ class LitDCGAN(AdversarialModel):
         self._train_discriminator(optimizer_d, _to_tanh_range(x), generated.detach(), steps)
         if trains_g:
             self._train_generator(optimizer_g, generated, steps)
-        self.real_images = x
+        if len(x) > 1:  # of a last batch of one, no distances could be taken
+            self.real_images = x
         count_batch(self)
 
     def _train_discriminator(self, optimizer: LightningOptimizer, real: Tensor, generated: Tensor, steps: bool) -> None:

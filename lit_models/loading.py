@@ -35,7 +35,7 @@ def load_model(checkpoint: str | Path, trained: bool = True) -> LightningModule:
     cls = CLASSES[name]
     known = inspect.signature(cls).parameters
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)  # the CPU's alone: a GPU's noise keeps the user's seed
         model = cls(**{key: value for key, value in content["hyper_parameters"].items() if key in known})
     if trained:
         model.load_state_dict(content["state_dict"])

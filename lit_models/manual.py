@@ -34,7 +34,14 @@ def allow_unused_parameters(module: LightningModule) -> None:
 
 
 def step_uncounted(module: LightningModule, optimizer: LightningOptimizer) -> None:
-    """An optimizer step with everything that precision and strategy do, but without Lightning counting it."""
+    """An optimizer step with everything that precision and strategy do, but without Lightning counting it.
+
+    Fused optimizers would unscale the gradients of 16-mixed precision inside their step, too late for who measures and
+    clips them before it: so they are unscaled here.
+    """
+    scaler = getattr(module.trainer.precision_plugin, "scaler", None)
+    if scaler is not None and getattr(optimizer.optimizer, "_step_supports_amp_scaling", False):
+        scaler.unscale_(optimizer.optimizer)
     module.trainer.strategy.optimizer_step(optimizer.optimizer, lambda: None)
 
 

@@ -21,7 +21,7 @@ class LitProbe(ClassificationModel):
 
     Each image is encoded once, before training, and its code is kept in memory; then the layer trains in seconds. Codes
     are standardized by the train split's mean and standard deviation, which is a linear map too. The encoder is in eval
-    mode, has no gradients, and is left exactly as it was.
+    mode, has no gradients, and not a weight or running statistic of it moves.
 
     A trained encoder's accuracy says little by itself, so the same probe is trained beside it on the same architecture
     with random weights, and logged as `{train,val,test}/baseline_accuracy`.
@@ -98,7 +98,7 @@ class LitProbe(ClassificationModel):
         for model in self._encoders:
             model.to(device)
         for split in {"fit": ("train", "val"), "validate": ("val",)}.get(stage, ("test",)):
-            codes = datamodule.encode_images(split, lambda x: self.codes(x).cpu())
+            codes = datamodule.encode_images(split, lambda x: self.codes(x).cpu(), owner=self)
             if split == "train":
                 for head, part in zip(self.heads, codes.split(self._dims, 1), strict=True):
                     head.standardize(part)  # type: ignore[operator]

@@ -144,6 +144,19 @@ def test_last_is_the_last_epoch_also_where_it_is_not_the_best(tmp_path: Path) ->
         assert torch.equal(parameter, last["state_dict"][name]), name
 
 
+def test_a_gan_is_judged_by_its_own_figure_where_none_is_named(tmp_path: Path) -> None:
+    root = [
+        f"--trainer.default_root_dir={tmp_path}",
+        "--trainer.enable_progress_bar=false",
+        "--trainer.accelerator=cpu",
+    ]
+    limits = ["--trainer.max_epochs=1", "--trainer.limit_train_batches=1", "--trainer.limit_val_batches=1"]
+    words = ["fit", "--model=LitDCGAN", "--data=DigitsDataModule", "--data.batch_size=8", *limits, *root]
+    best, _ = train.main([*words, "--trainer.log_every_n_steps=1"]).trainer.checkpoint_callbacks
+    assert best.monitor == "val/sliced_wasserstein"
+    assert Path(best.best_model_path).is_file()
+
+
 def test_without_validation_only_the_last_checkpoint_is_kept(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -277,6 +290,9 @@ def two_processes(*words: str) -> str:
 def assert_ranks_are_equal(run: Path) -> None:
     ranks = [torch.load(run / f"weights_rank{rank}.pt", weights_only=True) for rank in range(2)]
     assert torch.equal(*ranks)
+    # the same noise on every process would make two processes see half as much of it
+    noise = [torch.load(run / f"noise_rank{rank}.pt", weights_only=True) for rank in range(2)]
+    assert not torch.equal(*noise)
 
 
 def test_two_processes_train_one_model(tmp_path: Path) -> None:

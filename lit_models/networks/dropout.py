@@ -17,7 +17,7 @@ class ByteDropout(nn.Module):
 
     def __init__(self, p: float) -> None:
         super().__init__()
-        self.dropped = round(p * 256)  # of 256 byte values
+        self.dropped = min(255, round(p * 256))  # of 256 byte values
 
     def forward(self, x: Tensor) -> Tensor:
         """(...) to (...); the identity in eval mode and for a share of 0."""

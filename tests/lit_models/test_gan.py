@@ -7,6 +7,7 @@ import pytest
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.cli import ReduceLROnPlateau
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
 
@@ -300,6 +301,29 @@ def test_resume_equals_the_uninterrupted_run(precision: str, data: MNISTDataModu
     resumed = run(2, tmp_path / "1.ckpt")
     for (name, a), b in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
         assert torch.equal(a, b), name
+
+
+def test_a_scheduler_that_watches_a_figure(data: MNISTDataModule, tmp_path: Path) -> None:
+    model = LitDCGAN(
+        SHAPE, lr_scheduler_g=lambda o: ReduceLROnPlateau(o, "val/sliced_wasserstein", patience=0, threshold=0.99)
+    )
+    trainer = make_trainer(tmp_path, max_epochs=3)
+    trainer.fit(model, datamodule=data)
+    assert trainer.optimizers[1].param_groups[0]["lr"] < 2e-4
+    assert trainer.optimizers[0].param_groups[0]["lr"] == 2e-4
+
+
+def test_validation_in_an_epoch_keeps_accumulated_gradients(data: MNISTDataModule, tmp_path: Path) -> None:
+    weights = []
+    for interval in (1, 4):
+        torch.manual_seed(0)
+        model = LitDCGAN(SHAPE, accumulate_grad_batches=4, optimizer_d=lambda p: torch.optim.SGD(p, lr=0.1))
+        model.validation_step = lambda batch, batch_idx: None  # draws no noise  # type: ignore[method-assign]
+        model.on_validation_epoch_end = lambda: None  # type: ignore[method-assign]
+        trainer = make_trainer(tmp_path, limit_train_batches=4, val_check_interval=interval)
+        trainer.fit(model, datamodule=data)
+        weights.append(flat(model.discriminator))
+    assert torch.equal(*weights)
 
 
 def test_a_checkpoint_loads_at_a_prompt(data: MNISTDataModule, tmp_path: Path) -> None:

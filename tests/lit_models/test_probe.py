@@ -91,6 +91,13 @@ def test_the_baseline_is_trained_beside_the_encoder_and_does_not_touch_it(vae_ck
     assert len(random.heads) == 1
 
 
+def test_a_second_probe_does_not_take_the_codes_of_the_first(vae_ckpt: str, tmp_path: Path) -> None:
+    data = fit(LitProbe(SHAPE, encoder_ckpt=vae_ckpt), tmp_path)
+    other = LitProbe(SHAPE, encoder_ckpt=vae_ckpt)
+    with pytest.raises(ValueError, match="holds the codes of another model: make a new one"):
+        make_trainer(tmp_path, max_epochs=1, enable_checkpointing=False).fit(other, datamodule=data)
+
+
 def test_a_probe_loads_from_its_checkpoint(vae_ckpt: str, tmp_path: Path) -> None:
     probe = LitProbe(SHAPE, encoder_ckpt=vae_ckpt, encoder="random")
     data = DigitsDataModule()
