@@ -4,32 +4,18 @@ Run: uv run python -m benchmarks.dcgan_step --data_dir data
 """
 
 import argparse
-import tempfile
 from statistics import median
 
-import train
 from benchmarks.bare_dcgan import step_seconds
+from benchmarks.through_train import timed_fit
 from benchmarks.timer import StepTimer
 from datamodules import MNISTDataModule
 
 
 def ours(data_dir: str, steps: int, warmup: int) -> list[float]:
     """Seconds of each step through train.main with the shipped config, its logging and its precision."""
-    with tempfile.TemporaryDirectory() as runs:
-        cli = train.main(
-            [
-                "fit",
-                "--config=configs/dcgan_mnist.yaml",
-                f"--data.data_dir={data_dir}",
-                f"--trainer.default_root_dir={runs}",
-                "--trainer.max_epochs=1",
-                f"--trainer.limit_train_batches={warmup + steps + 1}",
-                "--trainer.limit_val_batches=1",
-                "--trainer.callbacks+=benchmarks.timer.StepTimer",
-            ]
-        )
-    timers = [c for c in vars(cli.trainer)["callbacks"] if isinstance(c, StepTimer)]
-    return timers[0].seconds[warmup:]
+    limits = (f"--trainer.limit_train_batches={warmup + steps + 1}", "--trainer.limit_val_batches=1")
+    return timed_fit("dcgan_mnist", data_dir, StepTimer, "--trainer.max_epochs=1", *limits)[warmup:]
 
 
 def main() -> None:

@@ -4,30 +4,18 @@ Run: uv run python -m benchmarks.vae_epoch --data_dir data
 """
 
 import argparse
-import tempfile
 from statistics import median
 
-import train
 from benchmarks.notebook_vae import epoch_seconds
+from benchmarks.through_train import timed_fit
 from benchmarks.timer import EpochTimer
 
 
 def ours(data_dir: str, epochs: int) -> list[float]:
     """Seconds of each epoch through train.main with the shipped config: logging, checkpoints and callbacks on."""
-    with tempfile.TemporaryDirectory() as runs:
-        cli = train.main(
-            [
-                "fit",
-                "--config=configs/vae_fashion_mnist.yaml",
-                f"--data.data_dir={data_dir}",
-                f"--trainer.default_root_dir={runs}",
-                f"--trainer.max_epochs={epochs}",
-                "--trainer.callbacks.max_points=100",  # t-SNE runs after the last epoch, off the clock: keep it short
-                "--trainer.callbacks+=benchmarks.timer.EpochTimer",
-            ]
-        )
-    timers = [c for c in vars(cli.trainer)["callbacks"] if isinstance(c, EpochTimer)]
-    return timers[0].seconds
+    # t-SNE runs after the last epoch, off the clock: keep it short
+    words = (f"--trainer.max_epochs={epochs}", "--trainer.callbacks.max_points=100")
+    return timed_fit("vae_fashion_mnist", data_dir, EpochTimer, *words)
 
 
 def main() -> None:
