@@ -24,6 +24,7 @@ _FIGURES = {
     "val": ("val/sliced_wasserstein",),
     "test": ("test/sliced_wasserstein",),
 }
+_LOSSES = ("d", "g")  # the parts whose first figure is a loss
 _PROJECTIONS = 128
 _D_WINS_BELOW = 0.02
 _COLLAPSED_BELOW = 0.3
@@ -49,6 +50,7 @@ class AdversarialModel(NamedModule):
     generator: nn.Module
     loss: str
     real_images: Tensor
+    first_nan: Tensor  # (player, batch), player -1 while all is well
 
     def __init__(
         self,
@@ -65,6 +67,7 @@ class AdversarialModel(NamedModule):
         self.gradient_clip_val = gradient_clip_val
         self.make_optimizers = (optimizer_d, optimizer_g)
         self.make_lr_schedulers = (lr_scheduler_d, lr_scheduler_g)
+        self.register_buffer("first_nan", torch.tensor([-1, 0]), persistent=False)
         self._figures = nn.ModuleDict({part: EpochMeans(names) for part, names in _FIGURES.items()})
 
     def sample(self, n: int, y: Tensor | None = None) -> Tensor:
@@ -72,16 +75,16 @@ class AdversarialModel(NamedModule):
         raise NotImplementedError
 
     def record(self, part: str, values: list[Tensor]) -> None:
-        """Add a step to the epoch's means; every so often log it by itself and see that it is a number."""
+        """Add a step to the epoch's means; every so often log it by itself and see that losses are numbers."""
         self._part(part).update(values, 1)
+        if part in _LOSSES:
+            self._note_nan(_LOSSES.index(part), values[0].detach())
         if self.trainer.is_last_batch or (self.global_step + 1) % self._log_every == 0:
             for name, value in zip(_FIGURES[part], values, strict=True):
                 self.log(f"{name}_step", value.detach())
-                if name.endswith("loss") and not torch.isfinite(value):
-                    raise FloatingPointError(
-                        f"{name} is {value.item()} at batch {self.global_step}: lower the learning rates or set "
-                        "gradient_clip_val, and go on from the last checkpoint"
-                    )
+            self._stop_on_nan()
+        elif self.device.type == "cpu":  # where looking costs nothing
+            self._stop_on_nan()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Distance between samples and a batch of held-out images."""
@@ -121,6 +124,7 @@ class AdversarialModel(NamedModule):
 
     def setup(self, stage: str) -> None:
         """Prepare for several processes."""
+        super().setup(stage)
         allow_unused_parameters(self)
         self._log_every = max(1, vars(self.trainer)["log_every_n_steps"])
 
@@ -140,6 +144,19 @@ class AdversarialModel(NamedModule):
             clip_grads_with_norm_(parameters, self.gradient_clip_val, norm)
         self.record(f"{player}_norm", [norm])
 
+    def _note_nan(self, player: int, loss: Tensor) -> None:
+        """Keep, on the device, whose loss broke first and at which batch: one player's NaN soon is the other's."""
+        now = self.first_nan.new_tensor([player, self.global_step])
+        self.first_nan.copy_(torch.where((self.first_nan[0] < 0) & ~torch.isfinite(loss), now, self.first_nan))
+
+    def _stop_on_nan(self) -> None:
+        player, batch = self.first_nan.tolist()
+        if player >= 0:
+            raise FloatingPointError(
+                f"{_LOSSES[player]}/loss is not a number at batch {batch}: lower the learning rates or set "
+                "gradient_clip_val, and go on from the last checkpoint"
+            )
+
     def _part(self, part: str) -> Any:
         return self._figures[part]
 
@@ -155,7 +172,8 @@ class AdversarialModel(NamedModule):
         generator = torch.Generator().manual_seed(0)
         directions = torch.randn(x[0].numel(), _PROJECTIONS, generator=generator)
         directions = (directions / directions.norm(dim=0)).to(x)
-        self._part(split).update([sliced_wasserstein(x, self.sample(len(x)), directions)], len(x))
+        with torch.autocast(self.device.type, enabled=False):  # in 8 bits of precision, distances of close sets drown
+            self._part(split).update([sliced_wasserstein(x, self.sample(len(x)), directions)], len(x))
 
     @torch.no_grad()
     def _distance_ratio(self) -> Tensor:

@@ -10,25 +10,53 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 Batch = tuple[Tensor, Tensor]
+_EVALUATION_SEED = 1
 
 
 class NamedModule(LightningModule):
-    """What every model here does for its user: a name in the checkpoint, noise of its own on each process.
+    """What every model here does for its user: a name in the checkpoint, and noise that a resumed run draws again.
 
     Checkpoints say which class they hold, so that `loading.load_model` can make it. `monitor` is the figure that judges
     the best checkpoint where the user names none.
+
+    The random numbers of a training batch depend on the run's seed, the batch's number and the process alone: neither
+    a resume, nor a validation, nor a callback that draws its own can shift them. Those of an evaluation depend on the
+    batch and the process alone, so that every epoch is judged on the same noise.
     """
 
     monitor = "val/loss"
+    noise_seed: int
 
-    def on_train_start(self) -> None:
-        """Give each process other random numbers: from one seed, all would draw the same noise for other images."""
-        if self.trainer.world_size > 1:
-            torch.manual_seed(torch.initial_seed() + self.global_rank)
+    def setup(self, stage: str) -> None:
+        """Remember the seed that the run was started with; a resumed run then reads it from its checkpoint."""
+        if stage == "fit":
+            self.noise_seed = torch.initial_seed()
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Seed the noise of this batch; processes differ, or all would draw the same noise for other images."""
+        self._seed_noise(self.noise_seed, self.trainer.fit_loop.epoch_loop.total_batch_idx)
+
+    def on_validation_batch_start(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Seed the noise of this batch, the same in every epoch."""
+        self._seed_noise(_EVALUATION_SEED, batch_idx)
+
+    def on_test_batch_start(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Seed the noise of this batch."""
+        self._seed_noise(_EVALUATION_SEED, batch_idx)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the name of the class."""
+        """Add the name of the class and the seed of the run's noise."""
         checkpoint["model_class"] = type(self).__name__
+        checkpoint["noise_seed"] = getattr(self, "noise_seed", None)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with the noise of the run that wrote it."""
+        if checkpoint.get("noise_seed") is not None:
+            self.noise_seed = checkpoint["noise_seed"]
+
+    def _seed_noise(self, seed: int, batch: int) -> None:
+        # the CPU's generator reads 32 bits: runs start far apart, batches and processes count up from there
+        torch.manual_seed((seed * 2654435761 + batch * self.trainer.world_size + self.global_rank) % 2**32)
 
 
 class LitModel(NamedModule):

@@ -93,6 +93,7 @@ class LitProbe(ClassificationModel):
 
     def setup(self, stage: str) -> None:
         """Encode the splits that this stage needs, once, on the device; when fitting, take their mean and deviation."""
+        super().setup(stage)
         datamodule = vars(self.trainer)["datamodule"]
         device = self.trainer.strategy.root_device
         for model in self._encoders:
