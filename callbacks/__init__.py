@@ -1,7 +1,9 @@
 """Pictures and numbers made from the three verbs (sample, reconstruct, encode), and the checkpoints of a run."""
 
+from callbacks.chain_strips import ChainStrips
 from callbacks.class_coverage import ClassCoverage
 from callbacks.confusion_matrix import ConfusionMatrix
+from callbacks.filter_grid import FilterGrid
 from callbacks.latent_tsne import LatentTSNE
 from callbacks.reconstruction_grid import ReconstructionGrid
 from callbacks.reconstruction_mse import ReconstructionMSE
@@ -9,8 +11,10 @@ from callbacks.run_checkpoint import RunCheckpoint
 from callbacks.sample_grid import SampleGrid
 
 __all__ = [
+    "ChainStrips",
     "ClassCoverage",
     "ConfusionMatrix",
+    "FilterGrid",
     "LatentTSNE",
     "ReconstructionGrid",
     "ReconstructionMSE",

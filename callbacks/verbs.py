@@ -1,6 +1,6 @@
 """What callbacks know of models and of data: these protocols, and nothing else."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from lightning.pytorch import LightningModule
@@ -43,6 +43,20 @@ class Confuses(Protocol):
 
 
 @runtime_checkable
+class HasFilters(Protocol):
+    """Says by how much each hidden unit brightens or darkens each pixel, (H, C, H, W)."""
+
+    def filters(self) -> Tensor: ...
+
+
+@runtime_checkable
+class RunsChains(Protocol):
+    """Runs `n` Markov chains and shows them at T moments, (n, T, C, H, W) in [0, 1]."""
+
+    def run_chains(self, n: int, at: Sequence[int]) -> Tensor: ...
+
+
+@runtime_checkable
 class HasSplits(Protocol):
     """A data module whose splits can be read at any time, by each process for itself or in shares."""
 
@@ -58,6 +72,8 @@ _SIGNATURES: dict[Any, str] = {
     Reconstructs: "reconstruct(x, y=None)",
     Encodes: "encode(x, y=None)",
     Confuses: "a confusion matrix",
+    HasFilters: "filters()",
+    RunsChains: "run_chains(n, at)",
 }
 
 

@@ -4,6 +4,7 @@ from lit_models.classifier import LitClassifier
 from lit_models.gan import LitDCGAN
 from lit_models.loading import load_classifier, load_model
 from lit_models.probe import LitProbe
+from lit_models.rbm import LitRBM
 from lit_models.vae import LitVAE
 
-__all__ = ["LitClassifier", "LitDCGAN", "LitProbe", "LitVAE", "load_classifier", "load_model"]
+__all__ = ["LitClassifier", "LitDCGAN", "LitProbe", "LitRBM", "LitVAE", "load_classifier", "load_model"]

@@ -10,10 +10,11 @@ from lightning.pytorch import LightningModule
 
 from lit_models.classifier import LitClassifier
 from lit_models.gan import LitDCGAN
+from lit_models.rbm import LitRBM
 from lit_models.vae import LitVAE
 
 # Only these are ever made: a checkpoint is data, and must not choose code to run.
-CLASSES: dict[str, type[LightningModule]] = {cls.__name__: cls for cls in (LitClassifier, LitDCGAN, LitVAE)}
+CLASSES: dict[str, type[LightningModule]] = {cls.__name__: cls for cls in (LitClassifier, LitDCGAN, LitRBM, LitVAE)}
 
 
 def load_model(checkpoint: str | Path, trained: bool = True) -> LightningModule:

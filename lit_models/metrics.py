@@ -66,3 +66,40 @@ class ActiveUnits(Metric):
     def compute(self) -> Tensor:
         """Scalar count, as a float so that it can be logged."""
         return count_active_units(self.total / self.count, self.total_square / self.count).float()
+
+
+class HiddenUnits(Metric):
+    """What binary hidden units did over an epoch: their mean activation, and the share of settled ones.
+
+    A probability is settled where it is below 0.01 or above 0.99.
+
+    Args:
+        hidden_dim: H.
+    """
+
+    total: Tensor
+    settled: Tensor
+    count: Tensor
+    full_state_update = False
+
+    def __init__(self, hidden_dim: int) -> None:
+        super().__init__()
+        self.add_state("total", torch.zeros(hidden_dim), dist_reduce_fx="sum")
+        self.add_state("settled", torch.zeros(()), dist_reduce_fx="sum")
+        self.add_state("count", torch.zeros(()), dist_reduce_fx="sum")
+
+    def update(self, probabilities: Tensor) -> None:
+        """Add a batch of p(h = 1 | v), (N, H)."""
+        probabilities = probabilities.detach()
+        self.total += probabilities.sum(0)
+        self.settled += ((probabilities - 0.5).abs() > 0.49).sum()
+        self.count += len(probabilities)
+
+    def activation(self) -> Tensor:
+        """Mean activation of each unit so far, (H,)."""
+        return self.total / self.count
+
+    def compute(self) -> dict[str, Tensor]:
+        """Mean over units, and the share of (image, unit) pairs that are settled."""
+        share = self.settled / (self.count * len(self.total))
+        return {"hidden_activation": self.activation().mean(), "saturated_share": share}

@@ -184,6 +184,21 @@ def test_the_running_average_samples_when_it_is_on(data: MNISTDataModule, tmp_pa
     torch.testing.assert_close(images, (model.ema(torch.randn(2, 100)) + 1) / 2)
 
 
+def test_the_running_average_measures_its_own_statistics() -> None:
+    """With the statistics of the weights that it averages, its samples would be faded."""
+    model = LitDCGAN(SHAPE, ema_decay=0.5).eval()
+    for norm in (m for m in model.ema.modules() if isinstance(m, nn.BatchNorm2d)):
+        norm.running_var.fill_(100)
+    torch.manual_seed(1)
+    state = torch.get_rng_state()
+    images = model.sample(256)
+    torch.set_rng_state(state)
+    by_batch = (model.ema.train()(torch.randn(256, 100)) + 1) / 2
+    assert not model.ema.eval().training
+    torch.testing.assert_close(images.std(), by_batch.std(), rtol=0.05, atol=0)
+    torch.testing.assert_close(images.mean(), by_batch.mean(), rtol=0.05, atol=0)
+
+
 @pytest.mark.parametrize("image_shape", [(1, 28, 28), (3, 32, 32), (2, 20, 36)])
 def test_verbs_for_every_size_that_the_strides_divide(image_shape: tuple[int, int, int]) -> None:
     model = LitDCGAN(image_shape).eval()

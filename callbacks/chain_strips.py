@@ -1,0 +1,47 @@
+"""Markov chains over time."""
+
+from collections.abc import Sequence
+
+from lightning.pytorch import LightningModule, Trainer
+
+from callbacks.image_grid import image_grid
+from callbacks.looking import quiet
+from callbacks.picture import PictureCallback
+from callbacks.verbs import RunsChains
+
+
+class ChainStrips(PictureCallback):
+    """Chains from noise, a strip a chain: how soon they look like data, and whether they travel between kinds of it.
+
+    Args:
+        chains: strips, at least 1.
+        at: Gibbs steps at which a chain is shown; they stand above the picture.
+        every_n_epochs: see `PictureCallback`.
+        seed: of the chains' random numbers.
+
+    Raises:
+        ValueError: `chains` is below 1.
+    """
+
+    verb = RunsChains
+
+    def __init__(
+        self,
+        chains: int = 8,
+        at: Sequence[int] = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000),
+        every_n_epochs: int = 0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(every_n_epochs)
+        if chains < 1:
+            raise ValueError(f"chains must be at least 1, got {chains}")
+        self.chains = chains
+        self.at = list(at)
+        self.seed = seed
+
+    def draw(self, trainer: Trainer, module: LightningModule, when: str) -> None:
+        """See `PictureCallback.draw`."""
+        with quiet(module, self.seed):
+            strips = module.run_chains(self.chains, self.at)  # type: ignore[operator]
+        title = "Gibbs steps: " + ", ".join(str(steps) for steps in self.at)
+        self.save(trainer, image_grid(list(strips), [""] * self.chains, title), "chains", when)

@@ -1,0 +1,136 @@
+"""The Gaussian-Bernoulli restricted Boltzmann machine: energy, conditionals, Gibbs steps, log Z by enumeration.
+
+Equation numbers are those of docs/rbm.md, where each is derived. Visible units are real numbers of any scale, shape
+(N, D); hidden units are 0 or 1, shape (N, H).
+
+Source: G. Hinton, R. Salakhutdinov, Science 313, 2006 (Gaussian visible units); K. Cho, A. Ilin, T. Raiko, ICANN 2011
+(a learned sigma).
+"""
+
+import math
+from functools import lru_cache
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import linear, softplus
+
+MAX_ENUMERATED = 20  # hidden units; 2^20 states
+
+
+class RBM(NamedTuple):
+    """The parameters.
+
+    Attributes:
+        weight: W transposed, (H, D): a row a hidden unit.
+        visible_bias: b, (D,).
+        hidden_bias: alpha, (H,).
+        sigma: standard deviations of the visible units, () for one that all share or (D,), above 0.
+    """
+
+    weight: Tensor
+    visible_bias: Tensor
+    hidden_bias: Tensor
+    sigma: Tensor
+
+
+def energy(rbm: RBM, v: Tensor, h: Tensor) -> Tensor:
+    """E(v, h), (N,), equation (1).
+
+    Args:
+        rbm: the parameters.
+        v: (N, D) visible units.
+        h: (N, H) hidden units.
+    """
+    quadratic = ((v - rbm.visible_bias) / rbm.sigma).square().sum(1) / 2
+    return quadratic - (h * hidden_logits(rbm, v)).sum(1)
+
+
+def hidden_logits(rbm: RBM, v: Tensor) -> Tensor:
+    """Logits of p(h = 1 | v), (N, H), equation (3)."""
+    return linear(v / rbm.sigma, rbm.weight, rbm.hidden_bias)
+
+
+def visible_mean(rbm: RBM, h: Tensor) -> Tensor:
+    """Mean of p(v | h), (N, D), equation (4); probabilities of h give the mean-field mean."""
+    return rbm.visible_bias + rbm.sigma * (h @ rbm.weight)
+
+
+def free_energy(rbm: RBM, v: Tensor, logits: Tensor | None = None) -> Tensor:
+    """F(v) = -log sum_h exp(-E(v, h)), (N,), equation (5).
+
+    Args:
+        rbm: the parameters.
+        v: (N, D) visible units.
+        logits: `hidden_logits(rbm, v)`, where they are at hand already.
+    """
+    logits = hidden_logits(rbm, v) if logits is None else logits
+    quadratic = ((v - rbm.visible_bias) / rbm.sigma).square().sum(1) / 2
+    return quadratic - softplus(logits).sum(1)
+
+
+@torch.no_grad()
+def gibbs_chain(rbm: RBM, logits: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+    """Alternate between the layers: h from its logits, v from h, and so on; nothing here gets a gradient.
+
+    Args:
+        rbm: the parameters.
+        logits: (N, H) hidden logits of where the chains start.
+        steps: Gibbs steps, at least 1; each draws h and then v.
+
+    Returns:
+        The last v, and the mean of p(v | h) that it was drawn around, (N, D) each.
+    """
+    for step in range(steps):
+        mean = visible_mean(rbm, draw_hidden(logits))
+        v = draw_visible(mean, rbm.sigma)
+        if step + 1 < steps:
+            logits = hidden_logits(rbm, v)
+    return v, mean
+
+
+def draw_hidden(logits: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """H from p(h | v): zeros and ones, (N, H)."""
+    return torch.bernoulli(logits.sigmoid(), generator=generator)
+
+
+def draw_visible(mean: Tensor, sigma: Tensor) -> Tensor:
+    """V from p(v | h), (N, D)."""
+    return torch.addcmul(mean, sigma, torch.randn_like(mean))
+
+
+def log_partition(rbm: RBM, chunk: int = 2**16) -> Tensor:
+    """Log Z by summing over all 2^H hidden states, a scalar; gradients pass. Equation (7).
+
+    Args:
+        rbm: the parameters, H at most 20.
+        chunk: states held in memory at once.
+
+    Raises:
+        ValueError: H is above 20.
+    """
+    hidden_dim, dim = rbm.weight.shape
+    if hidden_dim > MAX_ENUMERATED:
+        raise ValueError(
+            f"log Z by enumeration sums over 2^hidden_dim states: hidden_dim must be at most {MAX_ENUMERATED}, got "
+            f"{hidden_dim}; use log_partition_ais"
+        )
+    bias = rbm.hidden_bias + rbm.weight @ (rbm.visible_bias / rbm.sigma)  # (H,)
+    gram = rbm.weight @ rbm.weight.T  # (H, H)
+    parts = []
+    for first in range(0, 2**hidden_dim, chunk):
+        h = _states(hidden_dim, first, min(first + chunk, 2**hidden_dim), bias.dtype, bias.device)  # (S, H)
+        parts.append((h @ bias + (h @ gram * h).sum(1) / 2).logsumexp(0))
+    return torch.stack(parts).logsumexp(0) + gaussian_log_partition(rbm.sigma, dim)
+
+
+def gaussian_log_partition(sigma: Tensor, dim: int) -> Tensor:
+    """Logarithm of the integral of exp(-sum_i v_i^2 / (2 sigma_i^2)) over `dim` visible units, a scalar."""
+    return sigma.log().expand(dim).sum() + dim / 2 * math.log(2 * math.pi)
+
+
+@lru_cache(maxsize=4)
+def _states(hidden_dim: int, first: int, last: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Rows `first` .. `last` of all states of `hidden_dim` binary units, (S, H)."""
+    numbers = torch.arange(first, last, device=device)
+    return (numbers[:, None] >> torch.arange(hidden_dim, device=device) & 1).to(dtype)

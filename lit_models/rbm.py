@@ -1,0 +1,381 @@
+"""The Gaussian-Bernoulli restricted Boltzmann machine, trained by contrastive divergence or by the exact gradient."""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+import torch
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
+from torch import Tensor, nn
+
+from lit_models.base import Batch, LitModel
+from lit_models.checks import check_at_least, check_choice, check_image_shape, check_images
+from lit_models.functional.ais import AISEstimate, log_partition_ais
+from lit_models.functional.rbm import (
+    MAX_ENUMERATED,
+    RBM,
+    free_energy,
+    gibbs_chain,
+    hidden_logits,
+    log_partition,
+    visible_mean,
+)
+from lit_models.metrics import EpochMeans, HiddenUnits
+from lit_models.networks.standardize import Standardize
+
+MAX_EXACT = 16  # hidden units of exact learning, which sums over 2^16 states at every step
+_SIGMA_FLOOR = 0.02  # standardized units: pixels that never change would let a sigma of their own fall to 0
+_DEAD = 0.005  # mean activation
+_SATURATED_SHARE = 0.99
+_LONG = 4.0  # standard deviations of the data by which a unit moves its pixels, root mean square
+
+
+class LitRBM(LitModel):
+    """Gaussian-Bernoulli RBM: real-valued pixels, binary hidden units.
+
+    `learning="cd"` is CD-k: k Gibbs steps from the data (or from persistent chains), and the difference of the two
+    phases' free energies as the loss, whose gradient has hidden probabilities in its statistics, not samples.
+    `learning="exact"` is the true gradient of the log-likelihood, with log Z summed over all hidden states.
+
+    Images are in [0, 1], shape (N, C, H, W), in and out. Inside they are standardized by one mean and one standard
+    deviation, over all pixels of the train split; both are kept in the checkpoint. The visible biases start at the
+    train split's mean image. docs/rbm.md derives every equation.
+
+    Logged for each stage over the epoch: `free_energy` of the data; `free_energy_gap`, the data's minus the chain's;
+    `cd_mse`, the mean squared error per pixel, in [0, 1] units, of what CD-k's chain from the data makes of an image
+    (not in training with persistent chains, which start elsewhere); `hidden_activation`; `saturated_share`, of
+    probabilities below 0.01 or above 0.99; with exact learning `loss`, the negative log-likelihood. In training also
+    `weight_norm` and `sigma`. In validation up to 20 hidden units, and in test always, `log_likelihood`, nats per image
+    as a density over [0, 1] pixels: exact up to 20 hidden units, by annealed importance sampling above; it says which.
+
+    Warns in plain words of dead, always active and saturated units and of exploding weights.
+
+    Args:
+        image_shape: (C, H, W) of the images.
+        hidden_dim: H, number of hidden units.
+        cd_steps: k, Gibbs steps of a chain, at least 1.
+        sigma: standard deviation of the visible units given the hidden ones: "fixed" keeps `sigma_init`, "shared"
+            learns one for all pixels, "per_pixel" one for each, none below 0.02.
+        sigma_init: its first value, in standardized units, above 0; 1 is the deviation of the data.
+        chains: where a training chain starts: "data" at the batch (Hinton, 2002), "persistent" where the last one of
+            that chain ended (Tieleman, ICML 2008).
+        num_chains: persistent chains, over all processes, whose number must divide it.
+        learning: "cd", or "exact" for at most 16 hidden units.
+        ais_chains: chains of annealed importance sampling, at least 2.
+        ais_steps: its temperatures, at least 1.
+        optimizer: makes an optimizer of the parameters; Adam with learning rate 1e-3 by default.
+        lr_scheduler: makes a scheduler of the optimizer, stepped each epoch; None for none.
+
+    Raises:
+        ValueError: an argument out of its range; images of another shape than `image_shape`; a train split without
+            any contrast.
+        FloatingPointError: a free energy is not a number; the message says which.
+
+    Source: G. Hinton, "Training products of experts by minimizing contrastive divergence", Neural Computation 14, 2002;
+    K. Cho, A. Ilin, T. Raiko, "Improved learning of Gaussian-Bernoulli restricted Boltzmann machines", ICANN 2011.
+    """
+
+    chain: Tensor
+
+    def __init__(
+        self,
+        image_shape: Sequence[int],
+        hidden_dim: int = 16,
+        cd_steps: int = 5,
+        sigma: Literal["fixed", "shared", "per_pixel"] = "fixed",
+        sigma_init: float = 1.0,
+        chains: Literal["data", "persistent"] = "data",
+        num_chains: int = 128,
+        learning: Literal["cd", "exact"] = "cd",
+        ais_chains: int = 500,
+        ais_steps: int = 10_000,
+        optimizer: OptimizerCallable = lambda p: torch.optim.Adam(p, lr=1e-3),
+        lr_scheduler: LRSchedulerCallable | None = None,
+    ) -> None:
+        image_shape = check_image_shape(image_shape)
+        check_at_least("hidden_dim", hidden_dim, 1)
+        check_at_least("cd_steps", cd_steps, 1)
+        check_at_least("num_chains", num_chains, 1)
+        check_at_least("ais_chains", ais_chains, 2)
+        check_at_least("ais_steps", ais_steps, 1)
+        check_choice("sigma", sigma, ["fixed", "shared", "per_pixel"])
+        check_choice("chains", chains, ["data", "persistent"])
+        check_choice("learning", learning, ["cd", "exact"])
+        if not (math.isfinite(sigma_init) and sigma_init >= _SIGMA_FLOOR):
+            raise ValueError(f"sigma_init must be a finite number, at least {_SIGMA_FLOOR}, got {sigma_init}")
+        if learning == "exact" and hidden_dim > MAX_EXACT:
+            raise ValueError(
+                f"learning='exact' sums over 2^hidden_dim states a step: hidden_dim must be at most {MAX_EXACT}, got "
+                f"{hidden_dim}; use learning='cd'"
+            )
+        means = ["free_energy", "free_energy_gap", "cd_mse"] + ["loss"] * (learning == "exact")
+        super().__init__({"means": EpochMeans(means), "units": HiddenUnits(hidden_dim)}, optimizer, lr_scheduler)
+        if chains == "persistent":  # they do not start at the images
+            self.figures("train")["means"] = EpochMeans([name for name in means if name != "cd_mse"])
+        self.save_hyperparameters(ignore=["optimizer", "lr_scheduler"])
+        self.image_shape = image_shape
+        self.cd_steps = cd_steps
+        self.chains = chains
+        self.learning = learning
+        self.ais_chains = ais_chains
+        self.ais_steps = ais_steps
+        self.monitor = "val/loss" if learning == "exact" else "val/cd_mse"
+
+        dim = math.prod(image_shape)
+        self.weight = nn.Parameter(0.01 * torch.randn(hidden_dim, dim))
+        self.visible_bias = nn.Parameter(torch.zeros(dim))
+        self.hidden_bias = nn.Parameter(torch.zeros(hidden_dim))
+        log_sigma = torch.full((dim,) if sigma == "per_pixel" else (), math.log(sigma_init))
+        self.log_sigma = nn.Parameter(log_sigma, requires_grad=sigma != "fixed")
+        self.scale = Standardize(image_shape)
+        if chains == "persistent":
+            self.register_buffer("chain", torch.randn(num_chains, dim))
+
+    # -- the three verbs ----------------------------------------------------------------------------------------------
+
+    def sample(self, n: int, y: Tensor | None = None, steps: int = 1000) -> Tensor:
+        """`n` new images: Gibbs chains from standard normal noise, the last step's conditional mean.
+
+        Args:
+            n: number of images.
+            y: ignored: the model is not conditional.
+            steps: Gibbs steps, at least 1.
+
+        Returns:
+            (n, C, H, W) in [0, 1].
+        """
+        return self.run_chains(n, [steps])[:, 0]
+
+    def reconstruct(self, x: Tensor, y: Tensor | None = None, cd_steps: int = 0) -> Tensor:
+        """What the model makes of images, (N, C, H, W) in [0, 1]; each image's result depends on that image alone.
+
+        Args:
+            x: (N, C, H, W) in [0, 1].
+            y: ignored: the model is not conditional.
+            cd_steps: 0 is mean-field, the mean of p(v | h) at the probabilities of h: deterministic. k is the last
+                conditional mean of k Gibbs steps from the image.
+        """
+        check_at_least("cd_steps", cd_steps, 0)
+        rbm, logits = self.parameters_of_rbm(), self._logits(x)
+        if cd_steps == 0:
+            return self.scale.inverse(visible_mean(rbm, logits.sigmoid()))
+        return self.scale.inverse(gibbs_chain(rbm, logits, cd_steps)[1])
+
+    def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """p(h = 1 | v), (N, H).
+
+        Args:
+            x: (N, C, H, W) in [0, 1].
+            y: ignored: the model is not conditional.
+        """
+        return self._logits(x).sigmoid()
+
+    # -- more to look at ----------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def run_chains(self, n: int, at: Sequence[int]) -> Tensor:
+        """`n` Gibbs chains from standard normal noise, (n, T, C, H, W) in [0, 1]: conditional means at T moments.
+
+        Args:
+            n: number of chains, at least 1.
+            at: T numbers of Gibbs steps, growing, the first at least 1.
+
+        Raises:
+            ValueError: a number is too small, or they do not grow.
+        """
+        check_at_least("n", n, 1)
+        if not at or list(at) != sorted(set(at)) or at[0] < 1:
+            raise ValueError(f"Gibbs steps must be whole numbers that grow, the first at least 1, got {list(at)}")
+        rbm, images = self.parameters_of_rbm(), []
+        v = torch.randn_like(self.visible_bias.expand(n, -1))
+        for steps in (stop - start for start, stop in zip([0, *at], at, strict=False)):
+            v, mean = gibbs_chain(rbm, hidden_logits(rbm, v), steps)
+            images.append(self.scale.inverse(mean))
+        return torch.stack(images, 1)
+
+    def filters(self) -> Tensor:
+        """By how much each hidden unit brightens or darkens each pixel, (H, C, H, W) in units of [0, 1] pixels."""
+        rbm = self.parameters_of_rbm()
+        return (rbm.sigma * rbm.weight * self.scale.std).detach().unflatten(1, self.image_shape)
+
+    @torch.no_grad()
+    def log_likelihood(self, x: Tensor, log_z: float | Tensor | None = None) -> Tensor:
+        """Log p(x), (N,) nats, as a density over [0, 1] pixels: equation (10).
+
+        Args:
+            x: (N, C, H, W) in [0, 1].
+            log_z: log Z where it is known; else it is summed over all hidden states.
+
+        Raises:
+            ValueError: no `log_z`, and more than 20 hidden units.
+        """
+        rbm = self.parameters_of_rbm()
+        log_z = log_partition(rbm) if log_z is None else log_z
+        return -free_energy(rbm, self._visible(x)) - log_z - self.scale.log_volume()
+
+    def parameters_of_rbm(self) -> RBM:
+        """The parameters, as the functions of `functional.rbm` take them, in standardized units."""
+        sigma = self.log_sigma.clamp(min=math.log(_SIGMA_FLOOR)).exp()
+        return RBM(self.weight, self.visible_bias, self.hidden_bias, sigma)
+
+    def annealed_log_partition(self) -> AISEstimate:
+        """Log Z by annealed importance sampling from the mean image, with random numbers of its own."""
+        generator = torch.Generator(self.device).manual_seed(0)
+        return log_partition_ais(
+            self.parameters_of_rbm(), self.scale.mean_image, self.ais_chains, self.ais_steps, generator=generator
+        )
+
+    # -- the objective ------------------------------------------------------------------------------------------------
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """CD-k: positive phase on the data, k Gibbs steps, and the difference of the phases' free energies."""
+        if self.chains == "data":
+            return self.step(batch, "train")
+        return self.step(batch, "train", self._advance_chains())
+
+    def step(self, batch: Batch, stage: str, chain: Tensor | None = None) -> Tensor:
+        """The loss of a batch: the free-energy gap to the chain's end, or the exact negative log-likelihood.
+
+        Args:
+            batch: images (N, C, H, W) in [0, 1], and labels, which are not used.
+            stage: whose figures are updated.
+            chain: (M, D) where persistent chains are; None runs one from each image.
+        """
+        x, _ = batch
+        rbm, v = self.parameters_of_rbm(), self._visible(x)
+        logits = hidden_logits(rbm, v)
+        values = {"free_energy": free_energy(rbm, v, logits).mean()}
+        if chain is None:
+            chain, mean = gibbs_chain(rbm, logits.detach(), self.cd_steps)
+            values["cd_mse"] = (self.scale.inverse(mean) - x).square().mean()
+        chain_energy = free_energy(rbm, chain).mean()
+        loss = values["free_energy_gap"] = values["free_energy"] - chain_energy
+        if self.learning == "exact":
+            loss = values["loss"] = values["free_energy"] + log_partition(rbm) + self.scale.log_volume()
+        self._stop_on_nan(stage, data=values["free_energy"], chain=chain_energy)
+        means = self.figures(stage)["means"]
+        means.update([values[name] for name in means.names], len(x))
+        self.figures(stage)["units"].update(logits.sigmoid())
+        return loss
+
+    def setup(self, stage: str) -> None:
+        """Before a first fit, take mean and deviation of the train split."""
+        super().setup(stage)
+        if stage != "fit":
+            return
+        trainer = vars(self.trainer)
+        self._look_every = max(1, trainer["log_every_n_steps"])
+        if self.chains == "persistent" and len(self.chain) % self.trainer.world_size:
+            raise ValueError(
+                f"num_chains must be a multiple of the {self.trainer.world_size} processes, got {len(self.chain)}"
+            )
+        if not self.scale.fitted:  # a model that is trained further keeps its scale
+            if (datamodule := trainer.get("datamodule")) is None:
+                raise ValueError("LitRBM takes its scale from a data module: fit with one, or call standardize before")
+            batches = datamodule.loader("train", sharded=False)
+            self.standardize(datamodule.on_after_batch_transfer(batch, 0)[0] for batch in batches)
+
+    @torch.no_grad()
+    def standardize(self, batches: Iterable[Tensor]) -> None:
+        """Set the scale, and the visible biases to the mean image, from all training images.
+
+        Args:
+            batches: images (N, C, H, W) in [0, 1], batch by batch.
+
+        Raises:
+            ValueError: all pixels have one value.
+        """
+        self.scale.fit(batches)
+        self.visible_bias.copy_(self.scale.mean_image)
+
+    # -- figures and words --------------------------------------------------------------------------------------------
+
+    def on_train_epoch_end(self) -> None:
+        """Log the train figures and say what goes wrong."""
+        activation = self.figures("train")["units"].activation()
+        saturated = self.figures("train")["units"].compute()["saturated_share"]
+        super().on_train_epoch_end()
+        rbm = self.parameters_of_rbm()
+        self.log("train/weight_norm", rbm.weight.norm(), sync_dist=True)
+        self.log("train/sigma", rbm.sigma.mean(), sync_dist=True)
+        self._warn(activation, float(saturated), rbm)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the validation figures; the log-likelihood where it costs little."""
+        energy = self.figures("val")["means"].compute()["free_energy"]
+        super().on_validation_epoch_end()
+        if len(self.hidden_bias) <= MAX_ENUMERATED:
+            self.log("val/log_likelihood", self._mean_log_likelihood(energy, log_partition(self.parameters_of_rbm())))
+
+    def on_test_epoch_end(self) -> None:
+        """Log the test figures and the log-likelihood, and say how it was found."""
+        energy = self.figures("test")["means"].compute()["free_energy"]
+        super().on_test_epoch_end()
+        if len(self.hidden_bias) <= MAX_ENUMERATED:
+            log_z: float | Tensor = log_partition(RBM(*(value.double() for value in self.parameters_of_rbm())))
+            how = f"exact: all 2^{len(self.hidden_bias)} hidden states are summed"
+        else:
+            estimate = self.annealed_log_partition()
+            log_z, error, size, chains = estimate
+            how = f"an AIS estimate: standard error {error:.2g} nats, {size:.0f} of {chains} chains effective"
+            self.log("test/ais_standard_error", error)
+            self.log("test/ais_effective_sample_size", size)
+            if doubt := estimate.doubt():
+                rank_zero_warn(doubt)
+        self.log("test/log_likelihood", self._mean_log_likelihood(energy, log_z))
+        rank_zero_info(f"test/log_likelihood is {how}")
+
+    def _mean_log_likelihood(self, mean_free_energy: Tensor, log_z: Tensor | float) -> Tensor:
+        return -mean_free_energy - log_z - self.scale.log_volume()
+
+    @torch.no_grad()
+    def _warn(self, activation: Tensor, saturated: float, rbm: RBM) -> None:
+        dead, always = int((activation < _DEAD).sum()), int((activation > 1 - _DEAD).sum())
+        moved = float((rbm.sigma * rbm.weight).square().mean(1).max().sqrt())
+        epoch = self.current_epoch
+        if dead or always:
+            rank_zero_warn(
+                f"Over epoch {epoch}, of {len(activation)} hidden units {dead} were never on and {always} always: they "
+                "say nothing about an image. Try a lower learning rate, or fewer hidden units."
+            )
+        if saturated > _SATURATED_SHARE:
+            rank_zero_warn(
+                f"Over epoch {epoch}, {saturated:.1%} of the hidden probabilities were below 0.01 or above 0.99: the "
+                "units are saturated, and their weights hardly learn any more. Try a lower learning rate, weight_decay "
+                "in the optimizer, or a larger sigma."
+            )
+        if moved > _LONG:
+            rank_zero_warn(
+                f"The weights explode: at the end of epoch {epoch} a hidden unit moves its pixels by {moved:.1f} "
+                "standard deviations of the data. Try a lower learning rate, or weight_decay in the optimizer."
+            )
+
+    def _stop_on_nan(self, stage: str, **energies: Tensor) -> None:
+        # Reading a value waits for a GPU, so there it is done only now and then.
+        looks = self.device.type == "cpu" or stage != "train" or self.global_step % self._look_every == 0
+        if looks and not torch.isfinite(torch.stack([energy.detach() for energy in energies.values()])).all():
+            name = next(name for name, energy in energies.items() if not torch.isfinite(energy))
+            raise FloatingPointError(
+                f"the free energy of the {name} is not a number in {stage}, at batch {self.global_step}: lower the "
+                "learning rate or clip the gradient (--trainer.gradient_clip_val), and go on from the last checkpoint"
+            )
+
+    # -- scales and chains --------------------------------------------------------------------------------------------
+
+    def _logits(self, x: Tensor) -> Tensor:
+        return hidden_logits(self.parameters_of_rbm(), self._visible(x))
+
+    def _visible(self, x: Tensor) -> Tensor:
+        check_images(x, self.image_shape)
+        return self.scale(x)
+
+    @torch.no_grad()
+    def _advance_chains(self) -> Tensor:
+        """This process's share of the persistent chains, k Gibbs steps on; every process keeps them all."""
+        rbm = self.parameters_of_rbm()
+        share = self.chain.chunk(self.trainer.world_size)[self.global_rank]
+        moved, _ = gibbs_chain(rbm, hidden_logits(rbm, share), self.cd_steps)
+        everyone: Any = self.all_gather(moved)
+        self.chain.copy_(everyone.flatten(0, -2))
+        return moved
