@@ -4,11 +4,10 @@ Run: uv run python -m benchmarks.vae_epoch --data_dir data
 """
 
 import argparse
-from statistics import median
 
 from benchmarks.notebook_vae import epoch_seconds
 from benchmarks.through_train import timed_fit
-from benchmarks.timer import EpochTimer
+from benchmarks.timer import EpochTimer, print_comparison
 
 
 def ours(data_dir: str, epochs: int) -> list[float]:
@@ -29,10 +28,7 @@ def main() -> None:
     for _ in range(options.rounds):
         seconds["notebook's loop"] += epoch_seconds(options.data_dir, options.epochs)[1:]
         seconds["train.py"] += ours(options.data_dir, options.epochs)[1:]
-    for way, times in seconds.items():
-        print(f"{way:16} median {median(times):.2f} s an epoch ({min(times):.2f} to {max(times):.2f}, n={len(times)})")
-    ratio = median(seconds["notebook's loop"]) / median(seconds["train.py"])
-    print(f"ratio            {ratio:.2f}")
+    print_comparison(seconds)
 
 
 if __name__ == "__main__":

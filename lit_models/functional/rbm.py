@@ -91,7 +91,9 @@ def gibbs_chain(rbm: RBM, logits: Tensor, steps: int) -> tuple[Tensor, Tensor]:
 
 def draw_hidden(logits: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """H from p(h | v): zeros and ones, (N, H)."""
-    return torch.bernoulli(logits.sigmoid(), generator=generator)
+    # torch.bernoulli would stop at a NaN before the model can say where it came from
+    uniform = torch.rand(logits.shape, dtype=logits.dtype, device=logits.device, generator=generator)
+    return (uniform < logits.sigmoid()).to(logits.dtype)
 
 
 def draw_visible(mean: Tensor, sigma: Tensor) -> Tensor:
