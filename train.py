@@ -99,6 +99,8 @@ class GenerativeCLI(LightningCLI):
     def before_fit(self) -> None:
         """Tell TensorBoard's HParams page the settings of the run, and which figure judges it."""
         monitor = self._get(self.config_init, "checkpoint").monitor or "train/loss"
+        if self.datamodule.val_fraction == 0:
+            monitor = monitor.replace("val/", "train/")
         for logger in self.trainer.loggers:
             if isinstance(logger, TensorBoardLogger) and self.trainer.is_global_zero:
                 # Only the names of metrics count here: the page reads their values from the logged scalars.

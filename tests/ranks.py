@@ -1,9 +1,25 @@
-"""A callback for tests of several processes."""
+"""Callbacks for tests of several processes."""
 
 from pathlib import Path
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+
+from lit_models.functional import rbm
+
+
+class StillChains(Callback):
+    """Takes the noise out of RBM chains, for the length of a fit: units go where they most likely are."""
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Replace both draws."""
+        self.draws = (rbm.draw_hidden, rbm.draw_visible)
+        rbm.draw_hidden = lambda logits, generator=None: (logits > 0).to(logits.dtype)
+        rbm.draw_visible = lambda mean, sigma: mean
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Put them back."""
+        rbm.draw_hidden, rbm.draw_visible = self.draws
 
 
 class WeightsPerRank(Callback):

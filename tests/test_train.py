@@ -334,6 +334,37 @@ def test_two_processes_train_one_gan_without_a_flag(fake_data: Path, tmp_path: P
     assert torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 6
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("learning", ["cd", "exact"])
+def test_two_processes_are_one_with_a_doubled_batch(learning: str, fake_data: Path, tmp_path: Path) -> None:
+    """Without noise in the chains, that is: two processes draw other noise than one does."""
+    words = [
+        "--config=configs/rbm_kmnist.yaml",
+        "--trainer.callbacks=[tests.ranks.StillChains]",
+        f"--model.learning={learning}",
+        "--model.hidden_dim=6",
+        "--model.sigma=shared",
+        "--model.optimizer=torch.optim.SGD",
+        "--model.optimizer.lr=0.001",
+        "--data.train_fraction=0.64",  # 128 images: four full steps of 32
+        f"--data.data_dir={fake_data}",
+        "--trainer.max_epochs=2",
+        f"--trainer.default_root_dir={tmp_path}",
+    ]
+    two_processes(*words, "--data.batch_size=16", "--experiment=two")
+    assert_ranks_are_equal(tmp_path / "two" / "version_0")
+    alone = ["--data.batch_size=32", "--experiment=one", "--trainer.enable_progress_bar=false"]
+    train.main(["fit", *words, *alone, "--trainer.accelerator=cpu", "--trainer.log_every_n_steps=1"])
+    states = [
+        torch.load(tmp_path / name / "version_0/checkpoints/last.ckpt", weights_only=True)["state_dict"]
+        for name in ("one", "two")
+    ]
+    for name, value in states[0].items():
+        torch.testing.assert_close(value, states[1][name], rtol=1e-4, atol=1e-6, msg=name)
+    # and they have moved far more than that
+    assert states[0]["log_sigma"].abs() > 0.01
+
+
 def test_samples_are_counted_by_a_trained_classifier(tmp_path: Path) -> None:
     """The README's own words: a classifier's checkpoint on the command line of another model."""
     root = [

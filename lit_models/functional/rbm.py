@@ -119,10 +119,17 @@ def log_partition(rbm: RBM, chunk: int = 2**16) -> Tensor:
         )
     bias = rbm.hidden_bias + rbm.weight @ (rbm.visible_bias / rbm.sigma)  # (H,)
     gram = rbm.weight @ rbm.weight.T  # (H, H)
-    parts = []
-    for first in range(0, 2**hidden_dim, chunk):
-        h = _states(hidden_dim, first, min(first + chunk, 2**hidden_dim), bias.dtype, bias.device)  # (S, H)
-        parts.append((h @ bias + (h @ gram * h).sum(1) / 2).logsumexp(0))
+    # h = (left, right): the exponent is a term of each half and a product of both, so 2^H terms cost a small matmul
+    half = hidden_dim // 2
+    left, right = _states(half, bias.dtype, bias.device), _states(hidden_dim - half, bias.dtype, bias.device)
+    of_left = left @ bias[:half] + (left @ gram[:half, :half] * left).sum(1) / 2  # (2^half,)
+    of_right = right @ bias[half:] + (right @ gram[half:, half:] * right).sum(1) / 2
+    both = gram[:half, half:] @ right.T  # (half, 2^(H - half))
+    rows = max(1, chunk // len(right))
+    parts = [
+        (some[:, None] + of_right + states @ both).flatten().logsumexp(0)
+        for some, states in zip(of_left.split(rows), left.split(rows), strict=True)
+    ]
     return torch.stack(parts).logsumexp(0) + gaussian_log_partition(rbm.sigma, dim)
 
 
@@ -131,8 +138,9 @@ def gaussian_log_partition(sigma: Tensor, dim: int) -> Tensor:
     return sigma.log().expand(dim).sum() + dim / 2 * math.log(2 * math.pi)
 
 
-@lru_cache(maxsize=4)
-def _states(hidden_dim: int, first: int, last: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Rows `first` .. `last` of all states of `hidden_dim` binary units, (S, H)."""
-    numbers = torch.arange(first, last, device=device)
-    return (numbers[:, None] >> torch.arange(hidden_dim, device=device) & 1).to(dtype)
+@lru_cache(maxsize=8)
+def _states(units: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """All states of so many binary units, (2^units, units)."""
+    with torch.inference_mode(False):  # kept, and used in training too, whoever asks first
+        numbers = torch.arange(2**units, device=device)
+        return (numbers[:, None] >> torch.arange(units, device=device) & 1).to(dtype)

@@ -134,6 +134,14 @@ def test_the_exact_negative_phase_is_what_long_chains_tend_to() -> None:
         torch.testing.assert_close(a, b, rtol=0, atol=0.03)
 
 
+def test_what_validation_enumerated_first_still_gets_gradients() -> None:
+    rbm = make_rbm(9, 2, requires_grad=True)
+    with torch.inference_mode():
+        log_partition(rbm)
+    log_partition(rbm).backward()
+    assert rbm.weight.grad.abs().sum() > 0
+
+
 def test_enumeration_has_a_limit() -> None:
     with pytest.raises(ValueError, match="hidden_dim must be at most 20, got 21; use log_partition_ais"):
         log_partition(make_rbm(21, 2))
