@@ -3,6 +3,7 @@
 import json
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,14 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ProgressBar, TQDMProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
-from lightning.pytorch.utilities import rank_zero_warn
+from lightning.pytorch.plugins import CheckpointIO
+from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
 from torch.utils.tensorboard.summary import hparams
 
 # Imported for their classes, which configs may then name without a module path.
 import callbacks  # noqa: F401
 import lit_models  # noqa: F401
-from callbacks import RunCheckpoint
+from callbacks import RunCheckpoint, SaveOnInterrupt, WholeFileCheckpointIO
 from datamodules import ImageDataModule
 from lit_models.loading import check_fits
 
@@ -30,6 +32,20 @@ warnings.filterwarnings("ignore", "Experiment logs directory .* exists and is no
 warnings.filterwarnings("ignore", "Using ModelCheckpoint with manual optimization and every_n_train_steps")
 # The summary's size in MB counts the weights, which mixed precision keeps in 32 bits: what it then says is right.
 warnings.filterwarnings("ignore", "Precision .*-mixed is not supported by the model summary")
+
+
+class RunLogger(TensorBoardLogger):
+    """Lightning's TensorBoardLogger, which takes its folder at once: of two runs started together, each has its own."""
+
+    def _get_next_version(self) -> int:
+        version = super()._get_next_version()
+        while vars(rank_zero_only)["rank"] == 0:
+            try:
+                Path(self.root_dir, f"version_{version}").mkdir(parents=True)
+                break
+            except FileExistsError:
+                version += 1
+        return version
 
 
 class GenerativeCLI(LightningCLI):
@@ -73,6 +89,13 @@ class GenerativeCLI(LightningCLI):
 
     def after_instantiate_classes(self) -> None:
         """Look at checkpoint and splits before anything starts."""
+        try:
+            self._check()
+        except Exception:
+            self._drop_empty_folder()
+            raise
+
+    def _check(self) -> None:
         checkpoint = self.config[self.subcommand].ckpt_path
         if checkpoint is not None:
             check_fits(checkpoint, self.model)
@@ -86,11 +109,14 @@ class GenerativeCLI(LightningCLI):
         config = self._get(self.config_init, "trainer")
         added: list[Callback] = []
         if config.enable_checkpointing is not False and not config.fast_dev_run:
-            added += self._checkpoints()
+            added += [*self._checkpoints(), SaveOnInterrupt()]
+            plugins = _as_list(config.plugins)
+            if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
+                kwargs["plugins"] = [*plugins, WholeFileCheckpointIO()]
         given = config.callbacks or []
         if config.enable_progress_bar is not False and not any(isinstance(c, ProgressBar) for c in given):
             added.append(TQDMProgressBar(refresh_rate=20))
-        if config.logger is None or config.logger is True:
+        if (config.logger is None or config.logger is True) and not config.fast_dev_run:
             kwargs["logger"] = self._loggers(Path(config.default_root_dir))
         if self.datamodule.val_fraction == 0:
             kwargs["limit_val_batches"] = 0
@@ -129,6 +155,19 @@ class GenerativeCLI(LightningCLI):
         np.savez(path, codes=codes.float().numpy(), labels=labels.numpy())
         print(f"codes: {path}")
 
+    def _run_subcommand(self, subcommand: str) -> None:
+        try:
+            super()._run_subcommand(subcommand)
+        finally:
+            self._drop_empty_folder()
+
+    def _drop_empty_folder(self) -> None:
+        """A run that failed before it wrote anything leaves no folder behind."""
+        for logger in self.trainer.loggers:
+            if isinstance(logger, RunLogger) and self.trainer.is_global_zero:
+                with suppress(OSError):
+                    Path(logger.log_dir).rmdir()
+
     def _say_where(self) -> None:
         pictures = Path(self.trainer.log_dir or ".") / "pictures"  # a collective: every process asks, one speaks
         if self.trainer.is_global_zero and not self._get(self.config_init, "trainer").fast_dev_run:
@@ -151,13 +190,17 @@ class GenerativeCLI(LightningCLI):
     def _loggers(self, root: Path) -> list[Logger]:
         """TensorBoard and CSV in one folder, `<root>/<experiment>/version_N`."""
         name = self._get(self.config, "experiment")
-        tensorboard = TensorBoardLogger(root, name=name, default_hp_metric=False)
+        tensorboard = RunLogger(root, name=name, default_hp_metric=False)
         return [tensorboard, CSVLogger(root, name=name, version=tensorboard.version)]
 
     def _settings(self) -> dict[str, str | int | float | bool]:
         """Model, data and seed as the flat dict of plain values that HParams takes."""
         config = json.loads(self.parser.dump(self.config, format="json"))[self.subcommand]
         return {"seed": config["seed_everything"], **_flatten({key: config[key] for key in ("model", "data")})}
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
 
 
 def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str | int | float | bool]:

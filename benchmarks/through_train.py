@@ -17,6 +17,7 @@ def timed_fit(config: str, data_dir: str, timer: type[EpochTimer | StepTimer], *
     """
     with tempfile.TemporaryDirectory() as runs:
         where = [f"--data.data_dir={data_dir}", f"--trainer.default_root_dir={runs}"]
+        where.append("--trainer.accelerator=cpu")  # where the loops beside it run
         callback = f"--trainer.callbacks+=benchmarks.timer.{timer.__name__}"
         cli = train.main(["fit", f"--config=configs/{config}.yaml", *where, *words, callback])
     timers = [c for c in vars(cli.trainer)["callbacks"] if isinstance(c, timer)]

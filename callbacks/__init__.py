@@ -1,6 +1,7 @@
 """Pictures and numbers made from the three verbs (sample, reconstruct, encode), and the checkpoints of a run."""
 
 from callbacks.chain_strips import ChainStrips
+from callbacks.checkpoint_io import WholeFileCheckpointIO
 from callbacks.class_coverage import ClassCoverage
 from callbacks.confusion_matrix import ConfusionMatrix
 from callbacks.filter_grid import FilterGrid
@@ -9,6 +10,7 @@ from callbacks.reconstruction_grid import ReconstructionGrid
 from callbacks.reconstruction_mse import ReconstructionMSE
 from callbacks.run_checkpoint import RunCheckpoint
 from callbacks.sample_grid import SampleGrid
+from callbacks.save_on_interrupt import SaveOnInterrupt
 
 __all__ = [
     "ChainStrips",
@@ -20,4 +22,6 @@ __all__ = [
     "ReconstructionMSE",
     "RunCheckpoint",
     "SampleGrid",
+    "SaveOnInterrupt",
+    "WholeFileCheckpointIO",
 ]

@@ -20,7 +20,7 @@ class ChainStrips(PictureCallback):
         seed: of the chains' random numbers.
 
     Raises:
-        ValueError: `chains` is below 1.
+        ValueError: `chains` is below 1, or `at` does not grow from at least 1.
     """
 
     verb = RunsChains
@@ -35,6 +35,8 @@ class ChainStrips(PictureCallback):
         super().__init__(every_n_epochs)
         if chains < 1:
             raise ValueError(f"chains must be at least 1, got {chains}")
+        if not at or list(at) != sorted(set(at)) or at[0] < 1:
+            raise ValueError(f"at must be Gibbs steps that grow, the first at least 1, got {list(at)}")
         self.chains = chains
         self.at = list(at)
         self.seed = seed

@@ -1,5 +1,6 @@
 """What each hidden unit looks for."""
 
+import torch
 from lightning.pytorch import LightningModule, Trainer
 
 from callbacks.image_grid import image_grid
@@ -36,6 +37,8 @@ class FilterGrid(PictureCallback):
         with quiet(module):
             filters = module.filters()[: self.max_units]  # type: ignore[operator]
         largest = float(filters.abs().max())
-        rows = list((filters / (2 * max(largest, 1e-12)) + 0.5).split(self.columns))
+        empty = -len(filters) % self.columns if len(filters) > self.columns else 0
+        grey = (filters / (2 * max(largest, 1e-12)) + 0.5).cpu()
+        rows = torch.cat([grey, torch.full((empty, *grey.shape[1:]), 0.5)]).split(self.columns)
         title = f"{len(filters)} filters; black and white are -{largest:.2f} and +{largest:.2f} of a pixel"
-        self.save(trainer, image_grid(rows, [""] * len(rows), title), "filters", when)
+        self.save(trainer, image_grid(list(rows), [""] * len(rows), title), "filters", when)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
@@ -89,17 +90,32 @@ class BatchLoader:
 
     Images stay uint8 (B, C, H, W) and labels int64 (B,) here; they become floats on the device, after the transfer.
     To Lightning this looks like a torch DataLoader without automatic batching: it finds `sampler`, tells it the epoch,
-    and expects `batch_sampler` to be None.
+    and expects `batch_sampler` to be None. A checkpoint from the middle of an epoch holds `state_dict()`, so that a
+    resumed run goes on with the batch that comes next.
     """
 
     images: Tensor
     labels: Tensor
     sampler: BatchSampler
     batch_sampler: None = None
+    _given: int = 0
+    _resumed: tuple[int, int] | None = None  # (epoch, batches given in it) of the checkpoint
 
     def __len__(self) -> int:
         return len(self.sampler)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for index in self.sampler:
+        resumed_epoch, given = self._resumed or (-1, 0)
+        self._resumed = None
+        self._given = given if resumed_epoch == self.sampler.epoch else 0  # at an epoch's end the next begins anew
+        for index in islice(self.sampler, self._given, None):
+            self._given += 1
             yield self.images[index], self.labels[index]
+
+    def state_dict(self) -> dict[str, int]:
+        """How many batches of which epoch were given out."""
+        return {"epoch": self.sampler.epoch, "given": self._given}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Leave out, in that epoch, what was given out before."""
+        self._resumed = (state["epoch"], state["given"])

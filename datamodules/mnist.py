@@ -19,7 +19,7 @@ class IDXDataModule(ImageDataModule):
 
     Raises:
         FileNotFoundError: the files are missing and `download` is off, or they could not be fetched.
-        ValueError: a file is truncated or corrupt; the message names it.
+        ValueError: a file is truncated or corrupt, or holds a label that is no class; the message names it.
     """
 
     dataset_class: ClassVar[type[datasets.MNIST]]
@@ -50,6 +50,11 @@ class IDXDataModule(ImageDataModule):
             raise ValueError(
                 f"{image_path} holds {len(images)} images but {label_path} {len(labels)} labels: "
                 "delete both and download them again"
+            )
+        if len(labels) and int(labels.max()) >= self.num_classes:
+            raise ValueError(
+                f"{label_path} holds the label {int(labels.max())}, expected 0..{self.num_classes - 1}: "
+                "delete it and download it again"
             )
         return images.unsqueeze(1), labels  # (N, 1, 28, 28), (N,)
 

@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from lit_models.base import Batch, NamedModule
+from lit_models.first_nan import FirstNaN
 from lit_models.functional.adversarial import mean_pairwise_distance, sliced_wasserstein
 from lit_models.manual import allow_unused_parameters, broadcast_buffers, check_trainer_flags
 from lit_models.metrics import EpochMeans
@@ -24,7 +25,7 @@ _FIGURES = {
     "val": ("val/sliced_wasserstein",),
     "test": ("test/sliced_wasserstein",),
 }
-_LOSSES = ("d", "g")  # the parts whose first figure is a loss
+_REMEDY = "lower the learning rates or set gradient_clip_val, and go on from the last checkpoint"
 _PROJECTIONS = 128
 _D_WINS_BELOW = 0.02
 _COLLAPSED_BELOW = 0.3
@@ -50,7 +51,6 @@ class AdversarialModel(NamedModule):
     generator: nn.Module
     loss: str
     real_images: Tensor
-    first_nan: Tensor  # (player, batch), player -1 while all is well
 
     def __init__(
         self,
@@ -67,7 +67,6 @@ class AdversarialModel(NamedModule):
         self.gradient_clip_val = gradient_clip_val
         self.make_optimizers = (optimizer_d, optimizer_g)
         self.make_lr_schedulers = (lr_scheduler_d, lr_scheduler_g)
-        self.register_buffer("first_nan", torch.tensor([-1, 0]), persistent=False)
         self._figures = nn.ModuleDict({part: EpochMeans(names) for part, names in _FIGURES.items()})
 
     def sample(self, n: int, y: Tensor | None = None) -> Tensor:
@@ -77,14 +76,14 @@ class AdversarialModel(NamedModule):
     def record(self, part: str, values: list[Tensor]) -> None:
         """Add a step to the epoch's means; every so often log it by itself and see that losses are numbers."""
         self._part(part).update(values, 1)
-        if part in _LOSSES:
-            self._note_nan(_LOSSES.index(part), values[0].detach())
-        if self.trainer.is_last_batch or (self.global_step + 1) % self._log_every == 0:
+        looks = self.trainer.is_last_batch or (self.global_step + 1) % self._log_every == 0
+        if looks:
             for name, value in zip(_FIGURES[part], values, strict=True):
                 self.log(f"{name}_step", value.detach())
-            self._stop_on_nan()
-        elif self.device.type == "cpu":  # where looking costs nothing
-            self._stop_on_nan()
+        if part in ("d", "g"):
+            self._first_nan.note(f"{part}/loss", values[0], self.global_step)
+            if looks or self._looks_always:
+                self._first_nan.stop(_REMEDY)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Distance between samples and a batch of held-out images."""
@@ -126,6 +125,8 @@ class AdversarialModel(NamedModule):
         """Prepare for several processes."""
         super().setup(stage)
         allow_unused_parameters(self)
+        self._first_nan = FirstNaN("d/loss", "g/loss")
+        self._looks_always = self.trainer.strategy.root_device.type == "cpu"  # where looking costs nothing
         self._log_every = max(1, vars(self.trainer)["log_every_n_steps"])
 
     def configure_optimizers(self) -> tuple[list[Optimizer], list[Any]]:
@@ -143,19 +144,6 @@ class AdversarialModel(NamedModule):
         if self.gradient_clip_val is not None:
             clip_grads_with_norm_(parameters, self.gradient_clip_val, norm)
         self.record(f"{player}_norm", [norm])
-
-    def _note_nan(self, player: int, loss: Tensor) -> None:
-        """Keep, on the device, whose loss broke first and at which batch: one player's NaN soon is the other's."""
-        now = self.first_nan.new_tensor([player, self.global_step])
-        self.first_nan.copy_(torch.where((self.first_nan[0] < 0) & ~torch.isfinite(loss), now, self.first_nan))
-
-    def _stop_on_nan(self) -> None:
-        player, batch = self.first_nan.tolist()
-        if player >= 0:
-            raise FloatingPointError(
-                f"{_LOSSES[player]}/loss is not a number at batch {batch}: lower the learning rates or set "
-                "gradient_clip_val, and go on from the last checkpoint"
-            )
 
     def _part(self, part: str) -> Any:
         return self._figures[part]

@@ -1,5 +1,6 @@
 """What systems share: a name in the checkpoint; one step for all stages, figures of whole epochs, one optimizer."""
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,12 +26,15 @@ class NamedModule(LightningModule):
     """
 
     monitor = "val/loss"
-    noise_seed: int
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.noise_seed = torch.initial_seed()
 
     def setup(self, stage: str) -> None:
-        """Remember the seed that the run was started with; a resumed run then reads it from its checkpoint."""
-        if stage == "fit":
-            self.noise_seed = torch.initial_seed()
+        """Take the seed that the run was started with; a resumed run then reads it from its checkpoint."""
+        if stage == "fit" and "PL_GLOBAL_SEED" in os.environ:  # set by seed_everything
+            self.noise_seed = int(os.environ["PL_GLOBAL_SEED"])
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Seed the noise of this batch; processes differ, or all would draw the same noise for other images."""
@@ -47,12 +51,11 @@ class NamedModule(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the name of the class and the seed of the run's noise."""
         checkpoint["model_class"] = type(self).__name__
-        checkpoint["noise_seed"] = getattr(self, "noise_seed", None)
+        checkpoint["noise_seed"] = self.noise_seed
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on with the noise of the run that wrote it."""
-        if checkpoint.get("noise_seed") is not None:
-            self.noise_seed = checkpoint["noise_seed"]
+        self.noise_seed = checkpoint.get("noise_seed", self.noise_seed)
 
     def _seed_noise(self, seed: int, batch: int) -> None:
         # the CPU's generator reads 32 bits: runs start far apart, batches and processes count up from there
@@ -124,7 +127,7 @@ class LitModel(NamedModule):
         if self.make_lr_scheduler is None:
             return optimizer
         scheduler = self.make_lr_scheduler(optimizer)
-        monitor = getattr(scheduler, "monitor", "val/loss")
+        monitor = getattr(scheduler, "monitor", self.monitor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "monitor": monitor}}
 
     def _log_figures(self, stage: str) -> None:

@@ -187,6 +187,11 @@ class LitDCGAN(AdversarialModel):
         x, y = batch
         return self.encode(x), y
 
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """Measure the running average at an epoch's end: here, where all processes are, not where one draws samples."""
+        if self.ema is not None and self.trainer.is_last_batch:
+            self._settle_average(self.ema)
+
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Also have the running average measured anew."""
         super().on_load_checkpoint(checkpoint)

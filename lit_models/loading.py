@@ -40,6 +40,9 @@ def load_model(checkpoint: str | Path, trained: bool = True) -> LightningModule:
         model = cls(**{key: value for key, value in content["hyper_parameters"].items() if key in known})
     if trained:
         model.load_state_dict(content["state_dict"])
+    else:  # the scale of the data is nothing that was learned: both models see the same input
+        scale = {name: value for name, value in content["state_dict"].items() if name.startswith("scale.")}
+        model.load_state_dict(scale, strict=False)
     return model.eval().requires_grad_(False)
 
 

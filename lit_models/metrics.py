@@ -77,6 +77,7 @@ class HiddenUnits(Metric):
         hidden_dim: H.
     """
 
+    activation: Tensor  # of each unit, over all processes, when last computed
     total: Tensor
     settled: Tensor
     count: Tensor
@@ -95,11 +96,8 @@ class HiddenUnits(Metric):
         self.settled += ((probabilities - 0.5).abs() > 0.49).sum()
         self.count += len(probabilities)
 
-    def activation(self) -> Tensor:
-        """Mean activation of each unit so far, (H,)."""
-        return self.total / self.count
-
     def compute(self) -> dict[str, Tensor]:
-        """Mean over units, and the share of (image, unit) pairs that are settled."""
+        """Mean over units, and the share of (image, unit) pairs that are settled; sets `activation`, (H,)."""
+        self.activation = self.total / self.count
         share = self.settled / (self.count * len(self.total))
-        return {"hidden_activation": self.activation().mean(), "saturated_share": share}
+        return {"hidden_activation": self.activation.mean(), "saturated_share": share}

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from lit_models.base import Batch, LitModel
 from lit_models.checks import check_at_least, check_choice, check_image_shape, check_images
+from lit_models.first_nan import FirstNaN
 from lit_models.functional.ais import AISEstimate, log_partition_ais
 from lit_models.functional.rbm import (
     MAX_ENUMERATED,
@@ -28,6 +29,9 @@ MAX_EXACT = 16  # hidden units of exact learning, which sums over 2^16 states at
 _SIGMA_FLOOR = 0.02  # standardized units: pixels that never change would let a sigma of their own fall to 0
 _DEAD = 0.005  # mean activation
 _SATURATED_SHARE = 0.99
+_REMEDY = (
+    "lower the learning rate or clip the gradient (--trainer.gradient_clip_val), and go on from the last checkpoint"
+)
 _LONG = 4.0  # standard deviations of the data by which a unit moves its pixels, root mean square
 
 
@@ -43,11 +47,12 @@ class LitRBM(LitModel):
     train split's mean image. docs/rbm.md derives every equation.
 
     Logged for each stage over the epoch: `free_energy` of the data; `free_energy_gap`, the data's minus the chain's;
-    `cd_mse`, the mean squared error per pixel, in [0, 1] units, of what CD-k's chain from the data makes of an image
-    (not in training with persistent chains, which start elsewhere); `hidden_activation`; `saturated_share`, of
-    probabilities below 0.01 or above 0.99; with exact learning `loss`, the negative log-likelihood. In training also
-    `weight_norm` and `sigma`. In validation up to 20 hidden units, and in test always, `log_likelihood`, nats per image
-    as a density over [0, 1] pixels: exact up to 20 hidden units, by annealed importance sampling above; it says which.
+    `cd_mse` and, but for training, `mean_field_mse`: mean squared errors per pixel, in [0, 1] units, of what the chain
+    of CD-k (not a persistent one) and the mean field make of an image, before `reconstruct` cuts it to [0, 1];
+    `hidden_activation`; `saturated_share`, of probabilities below 0.01 or above 0.99; with exact learning `loss`, the
+    negative log-likelihood. In training also `weight_norm` and `sigma`. In validation up to 20 hidden units, and in
+    test always, `log_likelihood`, nats per image as a density over [0, 1] pixels: exact up to 20 hidden units, by
+    annealed importance sampling above; it says which.
 
     Warns in plain words of dead, always active and saturated units and of exploding weights.
 
@@ -109,10 +114,10 @@ class LitRBM(LitModel):
                 f"learning='exact' sums over 2^hidden_dim states a step: hidden_dim must be at most {MAX_EXACT}, got "
                 f"{hidden_dim}; use learning='cd'"
             )
-        means = ["free_energy", "free_energy_gap", "cd_mse"] + ["loss"] * (learning == "exact")
+        means = ["free_energy", "free_energy_gap", "cd_mse", "mean_field_mse"] + ["loss"] * (learning == "exact")
         super().__init__({"means": EpochMeans(means), "units": HiddenUnits(hidden_dim)}, optimizer, lr_scheduler)
-        if chains == "persistent":  # they do not start at the images
-            self.figures("train")["means"] = EpochMeans([name for name in means if name != "cd_mse"])
+        unmeasured = {"mean_field_mse"} | ({"cd_mse"} if chains == "persistent" else set())
+        self.figures("train")["means"] = EpochMeans([name for name in means if name not in unmeasured])
         self.save_hyperparameters(ignore=["optimizer", "lr_scheduler"])
         self.image_shape = image_shape
         self.cd_steps = cd_steps
@@ -158,9 +163,8 @@ class LitRBM(LitModel):
         """
         check_at_least("cd_steps", cd_steps, 0)
         rbm, logits = self.parameters_of_rbm(), self._logits(x)
-        if cd_steps == 0:
-            return self.scale.inverse(visible_mean(rbm, logits.sigmoid()))
-        return self.scale.inverse(gibbs_chain(rbm, logits, cd_steps)[1])
+        mean = visible_mean(rbm, logits.sigmoid()) if cd_steps == 0 else gibbs_chain(rbm, logits, cd_steps)[1]
+        return self.scale.inverse(mean).clamp(0, 1)
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """p(h = 1 | v), (N, H).
@@ -191,7 +195,7 @@ class LitRBM(LitModel):
         v = torch.randn_like(self.visible_bias.expand(n, -1))
         for steps in (stop - start for start, stop in zip([0, *at], at, strict=False)):
             v, mean = gibbs_chain(rbm, hidden_logits(rbm, v), steps)
-            images.append(self.scale.inverse(mean))
+            images.append(self.scale.inverse(mean).clamp(0, 1))
         return torch.stack(images, 1)
 
     def filters(self) -> Tensor:
@@ -216,15 +220,20 @@ class LitRBM(LitModel):
 
     def parameters_of_rbm(self) -> RBM:
         """The parameters, as the functions of `functional.rbm` take them, in standardized units."""
-        sigma = self.log_sigma.clamp(min=math.log(_SIGMA_FLOOR)).exp()
-        return RBM(self.weight, self.visible_bias, self.hidden_bias, sigma)
+        return RBM(self.weight, self.visible_bias, self.hidden_bias, self.log_sigma.exp())
+
+    def _in_float64(self) -> RBM:
+        def double(value: Tensor) -> Tensor:  # which Apple's GPUs do not have
+            return value.detach().to("cpu" if value.device.type == "mps" else value.device).double()
+
+        return RBM(*(double(value) for value in self.parameters_of_rbm()))
 
     def annealed_log_partition(self) -> AISEstimate:
         """Log Z by annealed importance sampling from the mean image, with random numbers of its own."""
-        generator = torch.Generator(self.device).manual_seed(0)
-        return log_partition_ais(
-            self.parameters_of_rbm(), self.scale.mean_image, self.ais_chains, self.ais_steps, generator=generator
-        )
+        rbm = self._in_float64()
+        generator = torch.Generator(rbm.weight.device).manual_seed(0)
+        base_mean = self.scale.mean_image.to(rbm.weight.device)
+        return log_partition_ais(rbm, base_mean, self.ais_chains, self.ais_steps, generator=generator)
 
     # -- the objective ------------------------------------------------------------------------------------------------
 
@@ -242,22 +251,35 @@ class LitRBM(LitModel):
             stage: whose figures are updated.
             chain: (M, D) where persistent chains are; None runs one from each image.
         """
-        x, _ = batch
+        # free energies are differences of large numbers, and settled probabilities lie near 0 and 1: no 16 bits here
+        with torch.autocast(self.device.type, enabled=False):
+            return self._step(batch[0], stage, chain)
+
+    def _step(self, x: Tensor, stage: str, chain: Tensor | None) -> Tensor:
         rbm, v = self.parameters_of_rbm(), self._visible(x)
         logits = hidden_logits(rbm, v)
         values = {"free_energy": free_energy(rbm, v, logits).mean()}
         if chain is None:
             chain, mean = gibbs_chain(rbm, logits.detach(), self.cd_steps)
             values["cd_mse"] = (self.scale.inverse(mean) - x).square().mean()
-        chain_energy = free_energy(rbm, chain).mean()
+        chain_energy = free_energy(rbm, chain.detach()).mean()
+        if stage != "train":
+            values["mean_field_mse"] = (self.scale.inverse(visible_mean(rbm, logits.sigmoid())) - x).square().mean()
         loss = values["free_energy_gap"] = values["free_energy"] - chain_energy
         if self.learning == "exact":
             loss = values["loss"] = values["free_energy"] + log_partition(rbm) + self.scale.log_volume()
-        self._stop_on_nan(stage, data=values["free_energy"], chain=chain_energy)
+        if stage == "train":
+            self._watch(values["free_energy"], chain_energy)
         means = self.figures(stage)["means"]
         means.update([values[name] for name in means.names], len(x))
         self.figures(stage)["units"].update(logits.sigmoid())
         return loss
+
+    @torch.no_grad()
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """Keep sigma above its floor; from there the gradient may raise it again."""
+        if self.log_sigma.requires_grad:
+            self.log_sigma.clamp_(min=math.log(_SIGMA_FLOOR))
 
     def setup(self, stage: str) -> None:
         """Before a first fit, take mean and deviation of the train split."""
@@ -265,6 +287,8 @@ class LitRBM(LitModel):
         if stage != "fit":
             return
         trainer = vars(self.trainer)
+        self._first_nan = FirstNaN("the free energy of the data", "the free energy of the chain")
+        self._looks_always = self.trainer.strategy.root_device.type == "cpu"  # where looking costs nothing
         self._look_every = max(1, trainer["log_every_n_steps"])
         if self.chains == "persistent" and len(self.chain) % self.trainer.world_size:
             raise ValueError(
@@ -284,46 +308,52 @@ class LitRBM(LitModel):
             batches: images (N, C, H, W) in [0, 1], batch by batch.
 
         Raises:
-            ValueError: all pixels have one value.
+            ValueError: they are no images of this model in floating point, or none, or all pixels have one value.
         """
-        self.scale.fit(batches)
+
+        def checked(x: Tensor) -> Tensor:
+            check_images(x, self.image_shape)
+            return x
+
+        self.scale.fit(checked(x) for x in batches)
         self.visible_bias.copy_(self.scale.mean_image)
 
     # -- figures and words --------------------------------------------------------------------------------------------
 
     def on_train_epoch_end(self) -> None:
         """Log the train figures and say what goes wrong."""
-        activation = self.figures("train")["units"].activation()
-        saturated = self.figures("train")["units"].compute()["saturated_share"]
+        units = self.figures("train")["units"]
+        saturated = units.compute()["saturated_share"]
         super().on_train_epoch_end()
         rbm = self.parameters_of_rbm()
         self.log("train/weight_norm", rbm.weight.norm(), sync_dist=True)
         self.log("train/sigma", rbm.sigma.mean(), sync_dist=True)
-        self._warn(activation, float(saturated), rbm)
+        self._warn(units.activation, float(saturated), rbm)
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation figures; the log-likelihood where it costs little."""
         energy = self.figures("val")["means"].compute()["free_energy"]
         super().on_validation_epoch_end()
         if len(self.hidden_bias) <= MAX_ENUMERATED:
-            self.log("val/log_likelihood", self._mean_log_likelihood(energy, log_partition(self.parameters_of_rbm())))
+            log_z = log_partition(self.parameters_of_rbm())
+            self.log("val/log_likelihood", self._mean_log_likelihood(energy, log_z), sync_dist=True)
 
     def on_test_epoch_end(self) -> None:
         """Log the test figures and the log-likelihood, and say how it was found."""
         energy = self.figures("test")["means"].compute()["free_energy"]
         super().on_test_epoch_end()
         if len(self.hidden_bias) <= MAX_ENUMERATED:
-            log_z: float | Tensor = log_partition(RBM(*(value.double() for value in self.parameters_of_rbm())))
+            log_z: float | Tensor = log_partition(self._in_float64()).item()
             how = f"exact: all 2^{len(self.hidden_bias)} hidden states are summed"
         else:
             estimate = self.annealed_log_partition()
             log_z, error, size, chains = estimate
             how = f"an AIS estimate: standard error {error:.2g} nats, {size:.0f} of {chains} chains effective"
-            self.log("test/ais_standard_error", error)
-            self.log("test/ais_effective_sample_size", size)
+            self.log("test/ais_standard_error", error, sync_dist=True)
+            self.log("test/ais_effective_sample_size", size, sync_dist=True)
             if doubt := estimate.doubt():
                 rank_zero_warn(doubt)
-        self.log("test/log_likelihood", self._mean_log_likelihood(energy, log_z))
+        self.log("test/log_likelihood", self._mean_log_likelihood(energy, log_z), sync_dist=True)
         rank_zero_info(f"test/log_likelihood is {how}")
 
     def _mean_log_likelihood(self, mean_free_energy: Tensor, log_z: Tensor | float) -> Tensor:
@@ -336,8 +366,9 @@ class LitRBM(LitModel):
         epoch = self.current_epoch
         if dead or always:
             rank_zero_warn(
-                f"Over epoch {epoch}, of {len(activation)} hidden units {dead} were never on and {always} always: they "
-                "say nothing about an image. Try a lower learning rate, or fewer hidden units."
+                f"Over epoch {epoch}, {dead} of {len(activation)} hidden units were on for less than 0.5% of the images "
+                f"and {always} for more than 99.5%: they say little about an image. Try a lower learning rate, or fewer "
+                "hidden units."
             )
         if saturated > _SATURATED_SHARE:
             rank_zero_warn(
@@ -351,15 +382,13 @@ class LitRBM(LitModel):
                 "standard deviations of the data. Try a lower learning rate, or weight_decay in the optimizer."
             )
 
-    def _stop_on_nan(self, stage: str, **energies: Tensor) -> None:
-        # Reading a value waits for a GPU, so there it is done only now and then.
-        looks = self.device.type == "cpu" or stage != "train" or self.global_step % self._look_every == 0
-        if looks and not torch.isfinite(torch.stack([energy.detach() for energy in energies.values()])).all():
-            name = next(name for name, energy in energies.items() if not torch.isfinite(energy))
-            raise FloatingPointError(
-                f"the free energy of the {name} is not a number in {stage}, at batch {self.global_step}: lower the "
-                "learning rate or clip the gradient (--trainer.gradient_clip_val), and go on from the last checkpoint"
-            )
+    def _watch(self, data_energy: Tensor, chain_energy: Tensor) -> None:
+        """Stop where a free energy is not a number; on a GPU, where reading waits for it, only now and then."""
+        self._first_nan.note("the free energy of the data", data_energy, self.global_step)
+        self._first_nan.note("the free energy of the chain", chain_energy, self.global_step)
+        now_and_then = self.trainer.is_last_batch or (self.global_step + 1) % self._look_every == 0
+        if now_and_then or self._looks_always:
+            self._first_nan.stop(_REMEDY)
 
     # -- scales and chains --------------------------------------------------------------------------------------------
 

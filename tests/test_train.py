@@ -3,6 +3,7 @@
 import csv
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -277,6 +278,12 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
         assert option in said
 
 
+def test_two_runs_started_together_have_a_folder_each(tmp_path: Path) -> None:
+    with ThreadPoolExecutor() as pool:
+        loggers = [train.RunLogger(tmp_path, name="run") for _ in range(8)]
+        assert sorted(pool.map(lambda logger: logger.version, loggers)) == list(range(8))
+
+
 def two_processes(*words: str) -> str:
     """Run `train.py fit` as a user would, on two processes, with warnings as errors; what it printed."""
     command = [sys.executable, "-W", "error::UserWarning", "train.py", "fit", *words]
@@ -335,18 +342,19 @@ def test_two_processes_train_one_gan_without_a_flag(fake_data: Path, tmp_path: P
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("learning", ["cd", "exact"])
-def test_two_processes_are_one_with_a_doubled_batch(learning: str, fake_data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["--model.learning=cd", "--model.learning=exact", "--model.chains=persistent"])
+def test_two_processes_are_one_with_a_doubled_batch(how: str, fake_data: Path, tmp_path: Path) -> None:
     """Without noise in the chains, that is: two processes draw other noise than one does."""
     words = [
         "--config=configs/rbm_kmnist.yaml",
         "--trainer.callbacks=[tests.ranks.StillChains]",
-        f"--model.learning={learning}",
+        how,
         "--model.hidden_dim=6",
         "--model.sigma=shared",
         "--model.optimizer=torch.optim.SGD",
         "--model.optimizer.lr=0.001",
-        "--data.train_fraction=0.64",  # 128 images: four full steps of 32
+        "--data.val_fraction=0.2",
+        "--data.train_fraction=0.8",  # 128 images: four full steps of 32
         f"--data.data_dir={fake_data}",
         "--trainer.max_epochs=2",
         f"--trainer.default_root_dir={tmp_path}",

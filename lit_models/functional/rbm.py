@@ -91,9 +91,10 @@ def gibbs_chain(rbm: RBM, logits: Tensor, steps: int) -> tuple[Tensor, Tensor]:
 
 def draw_hidden(logits: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """H from p(h | v): zeros and ones, (N, H)."""
-    # torch.bernoulli would stop at a NaN before the model can say where it came from
-    uniform = torch.rand(logits.shape, dtype=logits.dtype, device=logits.device, generator=generator)
-    return (uniform < logits.sigmoid()).to(logits.dtype)
+    # torch.bernoulli would stop at a NaN before the model can say where it came from; 16 bits are too few for a draw
+    dtype = torch.promote_types(logits.dtype, torch.float32)
+    uniform = torch.rand(logits.shape, dtype=dtype, device=logits.device, generator=generator)
+    return (uniform < logits.to(dtype).sigmoid()).to(logits.dtype)
 
 
 def draw_visible(mean: Tensor, sigma: Tensor) -> Tensor:

@@ -31,12 +31,14 @@ class Standardize(nn.Module):
         """Set the scale from all training images: (N, C, H, W) in [0, 1], batch by batch.
 
         Raises:
-            ValueError: all pixels have one value, or one is not a number.
+            ValueError: there are none, all pixels have one value, or one is not a number.
         """
         count, total, square = 0, torch.zeros_like(self.mean_image, dtype=torch.float64), 0.0
         for x in batches:
             pixels = x.detach().to(total).flatten(1)  # (N, C, H, W) -> (N, D)
             count, total, square = count + len(pixels), total + pixels.sum(0), square + float(pixels.square().sum())
+        if count == 0:
+            raise ValueError("there are no training images to take a scale from")
         mean = float(total.mean()) / count
         variance = square / (count * len(total)) - mean**2
         if not variance > 1e-12:
@@ -51,8 +53,8 @@ class Standardize(nn.Module):
         return (x.flatten(1) - self.mean) / self.std  # (N, C, H, W) -> (N, D)
 
     def inverse(self, v: Tensor) -> Tensor:
-        """(N, D) to images (N, C, H, W), cut to [0, 1]."""
-        return (v * self.std + self.mean).clamp(0, 1).unflatten(1, self.image_shape)
+        """(N, D) to images (N, C, H, W) on the scale of [0, 1], which a Gaussian's mean may leave."""
+        return (v * self.std + self.mean).unflatten(1, self.image_shape)
 
     def log_volume(self) -> Tensor:
         """Nats that a density over standardized images loses as one over [0, 1] pixels: D log std, a scalar."""

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lit_models.metrics import ActiveUnits, EpochMeans
+from lit_models.metrics import ActiveUnits, EpochMeans, HiddenUnits
 
 
 @pytest.mark.parametrize("cuts", [[10], [4, 4, 2], [9, 1]])
@@ -27,3 +27,14 @@ def test_active_units_over_batches() -> None:
     for part in mu.split(33):
         metric.update(part)
     assert metric.compute().item() == 1
+
+
+def test_hidden_units_over_batches_of_any_cut() -> None:
+    probabilities = torch.tensor([[0.0, 0.5], [0.999, 0.5], [0.2, 0.001]])
+    metric = HiddenUnits(2)
+    for part in probabilities.split([2, 1]):
+        metric.update(part)
+    figures = metric.compute()
+    assert figures["hidden_activation"].item() == pytest.approx(probabilities.mean().item())
+    assert figures["saturated_share"].item() == pytest.approx(3 / 6)
+    torch.testing.assert_close(metric.activation, probabilities.mean(0))

@@ -3,6 +3,7 @@
 import math
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 from datamodules import DigitsDataModule, KMNISTDataModule
 from lit_models import LitRBM, load_model
 from lit_models import rbm as rbm_module
-from lit_models.functional.rbm import free_energy, hidden_logits, log_partition
+from lit_models.functional.rbm import free_energy, hidden_logits, log_partition, visible_mean
 
 SHAPE = (1, 28, 28)
 
@@ -101,7 +102,7 @@ def test_the_gradient_of_a_step(learning: str, monkeypatch: pytest.MonkeyPatch) 
     chain = torch.randn(6, 2).double()
     # as if drawn from the parameters: a gradient that came this way would show
     leaky = chain + 0 * model.visible_bias
-    monkeypatch.setattr(rbm_module, "gibbs_chain", lambda *args: (leaky.detach(), leaky.detach()))
+    monkeypatch.setattr(rbm_module, "gibbs_chain", lambda *args: (leaky, leaky))
     loss = model.step((x, torch.zeros(6)), "val")
     rbm, v = model.parameters_of_rbm(), model.scale(x)
     negative = free_energy(rbm, chain).mean() if learning == "cd" else -log_partition(rbm)
@@ -157,11 +158,14 @@ def test_a_fixed_sigma_stays(data: KMNISTDataModule, tmp_path: Path) -> None:
     assert len(sigmas["per_pixel"].unique()) > 2
 
 
-def test_no_sigma_falls_below_its_floor() -> None:
-    model = LitRBM(SHAPE, sigma="shared")
+def test_no_sigma_falls_below_its_floor_or_stays_there(data: KMNISTDataModule, tmp_path: Path) -> None:
+    model = LitRBM(SHAPE, sigma="shared", sigma_init=0.02, optimizer=lambda p: torch.optim.Adam(p, lr=0.1))
     with torch.no_grad():
-        model.log_sigma.fill_(-100)
+        model.log_sigma.fill_(math.log(0.01))
+    make_trainer(tmp_path, limit_train_batches=1).fit(model, datamodule=data)
     assert model.parameters_of_rbm().sigma.item() == pytest.approx(0.02)
+    make_trainer(tmp_path).fit(model, datamodule=data)
+    assert model.parameters_of_rbm().sigma.item() > 0.021
 
 
 def test_persistent_chains_go_on_and_travel_in_the_checkpoint(data: KMNISTDataModule, tmp_path: Path) -> None:
@@ -224,8 +228,8 @@ def scaled(weight: float, bias: float) -> LitRBM:
 @pytest.mark.parametrize(
     ("weight", "bias", "message"),
     [
-        (0.0, -20.0, "of 16 hidden units 16 were never on and 0 always"),
-        (0.0, 20.0, "of 16 hidden units 0 were never on and 16 always"),
+        (0.0, -20.0, "16 of 16 hidden units were on for less than 0.5% of the images and 0 for"),
+        (0.0, 20.0, "0 of 16 hidden units were on for less than 0.5% of the images and 16 for"),
         (3000.0, 0.0, "of the hidden probabilities were below 0.01 or above 0.99: the units are saturated"),
         (1000.0, 0.0, "weights explode: at the end of epoch 0 a hidden unit moves its pixels by 10"),
     ],
@@ -245,7 +249,7 @@ def test_nan_stops_the_run_and_names_the_quantity(name: str, data: KMNISTDataMod
     model.standardize([torch.rand(10, *SHAPE)])
     with torch.no_grad():
         model.get_parameter(name).fill_(torch.nan)
-    with pytest.raises(FloatingPointError, match="free energy of the data is not a number in train, at batch 0"):
+    with pytest.raises(FloatingPointError, match="free energy of the data is not a number at batch 0: lower"):
         make_trainer(tmp_path).fit(model, datamodule=data)
 
 
@@ -254,9 +258,14 @@ def test_nan_in_the_chain_is_named(monkeypatch: pytest.MonkeyPatch, data: KMNIST
         v = torch.full((len(logits), 784), torch.nan)
         return v, v
 
+    class SeldomLooks(LitRBM):  # as on a GPU: by the time it looks, the data's energy is NaN too
+        def setup(self, stage: str) -> None:
+            super().setup(stage)
+            self._looks_always = False
+
     monkeypatch.setattr(rbm_module, "gibbs_chain", broken)
-    with pytest.raises(FloatingPointError, match="free energy of the chain is not a number in train, at batch 0"):
-        make_trainer(tmp_path).fit(LitRBM(SHAPE), datamodule=data)
+    with pytest.raises(FloatingPointError, match="free energy of the chain is not a number at batch 0: lower"):
+        make_trainer(tmp_path, log_every_n_steps=3).fit(SeldomLooks(SHAPE), datamodule=data)
 
 
 @pytest.mark.parametrize(
@@ -283,6 +292,58 @@ def test_arguments_out_of_range(options: dict, message: str) -> None:
 def test_images_of_another_shape() -> None:
     with pytest.raises(ValueError, match=r"images of shape \(2, 1, 8, 8\) do not fit a model for \(N, 1, 28, 28\)"):
         LitRBM(SHAPE).encode(torch.rand(2, 1, 8, 8))
+
+
+def test_images_that_give_no_scale() -> None:
+    with pytest.raises(ValueError, match="images must be floats"):
+        LitRBM(SHAPE).standardize([torch.zeros(3, *SHAPE, dtype=torch.uint8)])
+    with pytest.raises(ValueError, match="there are no training images to take a scale from"):
+        LitRBM(SHAPE).standardize([])
+
+
+def test_chains_that_processes_cannot_share(data: KMNISTDataModule, tmp_path: Path) -> None:
+    model = LitRBM(SHAPE, chains="persistent", num_chains=7)
+    model.trainer = SimpleNamespace(  # as far as setup looks
+        world_size=2, log_every_n_steps=1, strategy=SimpleNamespace(root_device=torch.device("cpu"))
+    )
+    with pytest.raises(ValueError, match="num_chains must be a multiple of the 2 processes, got 7"):
+        model.setup("fit")
+
+
+def test_half_precision_does_not_reach_the_draws(data: KMNISTDataModule, tmp_path: Path) -> None:
+    weights = []
+    for precision in ("32-true", "bf16-mixed"):
+        torch.manual_seed(0)
+        model = LitRBM(SHAPE, learning="exact", hidden_dim=4)
+        make_trainer(tmp_path, precision=precision).fit(model, datamodule=data)
+        weights.append(model.weight.detach())
+    assert torch.equal(*weights)
+
+
+def test_errors_are_measured_before_the_cut(data: KMNISTDataModule, tmp_path: Path) -> None:
+    model = LitRBM(SHAPE)
+    trainer = make_trainer(tmp_path)
+    trainer.fit(model, datamodule=data)
+    with torch.no_grad():
+        model.visible_bias -= 1  # so that means leave [0, 1]
+    figures = trainer.test(model, datamodule=data, verbose=False)[0]
+    x = data.splits["test"][0].float() / 255
+    with torch.no_grad():
+        mean = visible_mean(model.parameters_of_rbm(), model.encode(x))
+    raw = model.scale.inverse(mean)
+    assert raw.min() < 0
+    assert figures["test/mean_field_mse"] == pytest.approx((raw - x).square().mean().item(), rel=1e-4)
+    torch.testing.assert_close(model.reconstruct(x), raw.clamp(0, 1))
+
+
+def test_an_untrained_twin_sees_the_same_scale(data: KMNISTDataModule, tmp_path: Path) -> None:
+    model = LitRBM(SHAPE)
+    trainer = make_trainer(tmp_path)
+    trainer.fit(model, datamodule=data)
+    trainer.save_checkpoint(tmp_path / "rbm.ckpt")
+    twin = load_model(tmp_path / "rbm.ckpt", trained=False)
+    assert twin.scale.std == model.scale.std
+    assert not torch.equal(twin.weight, model.weight)
 
 
 def test_images_without_contrast() -> None:
@@ -318,3 +379,6 @@ def test_learns_the_digits(learning: str, tmp_path: Path) -> None:
     mean_image = data.splits["train"][0].float().mean(0) / 255
     assert (model.reconstruct(x) - x).square().mean() < 0.6 * (mean_image - x).square().mean()
     assert after > before + 5
+    assert model.annealed_log_partition().log_partition == pytest.approx(
+        log_partition(model.parameters_of_rbm()).item(), abs=0.3
+    )

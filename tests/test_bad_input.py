@@ -1,0 +1,177 @@
+"""Bad input through the command line, one row a case: the kind of error, and the words that name cause and remedy."""
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+import train
+from tests.conftest import write_dataset
+
+
+class Harmful:
+    """Makes a folder when it is unpickled."""
+
+    def __reduce__(self) -> tuple:
+        return os.mkdir, ("harm",)
+
+
+def flip(path: Path, position: int) -> None:
+    """Turn all bits of one byte of a file."""
+    content = bytearray(path.read_bytes())
+    content[position] ^= 0xFF
+    path.write_bytes(content)
+
+
+def swap(first: Path, second: Path) -> None:
+    content = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(content)
+
+
+IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
+# what is done to the folder with the files; kind of error; its words
+FILES: list[tuple[str, Callable[[Path], object], type[Exception], str]] = [
+    ("missing", lambda raw: (raw / LABELS).unlink(), FileNotFoundError, "MNIST: files are missing.*data_dir"),
+    ("empty", lambda raw: (raw / IMAGES).write_bytes(b""), ValueError, f"{IMAGES} is truncated or corrupt: delete it"),
+    (
+        "truncated",
+        lambda raw: (raw / IMAGES).write_bytes((raw / IMAGES).read_bytes()[:-1]),
+        ValueError,
+        f"{IMAGES} is truncated or corrupt",
+    ),
+    ("swapped", lambda raw: swap(raw / IMAGES, raw / LABELS), ValueError, f"{IMAGES} is truncated or corrupt"),
+    ("magic number", lambda raw: flip(raw / IMAGES, 2), ValueError, f"{IMAGES} is truncated or corrupt"),
+    ("number of images", lambda raw: flip(raw / IMAGES, 7), ValueError, f"{IMAGES} is truncated or corrupt"),
+    ("width", lambda raw: flip(raw / IMAGES, 15), ValueError, f"{IMAGES} is truncated or corrupt"),
+    ("label", lambda raw: flip(raw / LABELS, 8), ValueError, rf"{LABELS} holds the label 255, expected 0\.\.9"),
+]
+
+
+@pytest.mark.parametrize(("damage", "kind", "message"), [row[1:] for row in FILES], ids=[row[0] for row in FILES])
+def test_bad_files(damage: Callable[[Path], object], kind: type[Exception], message: str, tmp_path: Path) -> None:
+    write_dataset(tmp_path, "MNIST")
+    damage(tmp_path / "MNIST" / "raw")
+    words = ["--model=LitVAE", "--data=MNISTDataModule", f"--data.data_dir={tmp_path}", "--data.download=false"]
+    with pytest.raises(kind, match=message):
+        train.main(["fit", *words, f"--trainer.default_root_dir={tmp_path}/runs", "--trainer.accelerator=cpu"])
+    assert not list(tmp_path.glob("runs/*/*"))  # nothing is left of a run that did not start
+
+
+DIGITS = ["--data=DigitsDataModule"]
+# words of the command line; kind of error; its words
+OPTIONS: list[tuple[list[str], type[BaseException], str]] = [
+    (["--model=LitVAE", *DIGITS, "--data.val_fraction=1.5"], ValueError, r"val_fraction must be in \[0, 1\), got 1.5"),
+    (["--model=LitVAE", *DIGITS, "--data.val_fraction=.nan"], ValueError, r"val_fraction must be in \[0, 1\), got nan"),
+    (["--model=LitVAE", *DIGITS, "--data.train_fraction=0"], ValueError, r"train_fraction must be in \(0, 1\], got 0"),
+    (["--model=LitVAE", *DIGITS, "--data.batch_size=0"], ValueError, "batch_size must be at least 1, got 0"),
+    (["--model=LitVAE", *DIGITS, "--data.split_seed=-1"], ValueError, "split_seed must be at least 0, got -1"),
+    (["--model=LitVAE", *DIGITS, "--model.latent_dim=0"], ValueError, "latent_dim must be at least 1, got 0"),
+    (
+        ["--model=LitVAE", *DIGITS, "--model.hidden_dims=[-4]"],
+        ValueError,
+        "hidden_dims must be a list of whole",
+    ),
+    (["--model=LitVAE", *DIGITS, "--model.beta=-1"], ValueError, "beta must be a finite number, at least 0, got -1"),
+    (["--model=LitVAE", *DIGITS, "--model.beta=.nan"], ValueError, "beta must be a finite number, at least 0, got nan"),
+    (["--model=LitRBM", *DIGITS, "--model.cd_steps=0"], ValueError, "cd_steps must be at least 1, got 0"),
+    (["--model=LitRBM", *DIGITS, "--model.hidden_dim=0"], ValueError, "hidden_dim must be at least 1, got 0"),
+    (["--model=LitRBM", *DIGITS, "--model.sigma_init=.nan"], ValueError, "sigma_init must be a finite number"),
+    (["--model=LitDCGAN", *DIGITS, "--model.dropout=1"], ValueError, r"dropout must be in \[0, 1\), got 1"),
+    (["--model=LitDCGAN", *DIGITS, "--model.ema_decay=1"], ValueError, r"ema_decay must be in \(0, 1\)"),
+    # choices are checked by the parser, which lists them
+    (["--model=LitDCGAN", *DIGITS, "--model.loss=wgan"], SystemExit, "minimax.*non_saturating.*hinge.*least_squares"),
+    (["--model=LitVAE", *DIGITS, "--model.likelihood=poisson"], SystemExit, "bernoulli.*gaussian"),
+    (["--model=LitRBM", *DIGITS, "--model.learning=pcd"], SystemExit, "cd.*exact"),
+    (["--model=LitVAE", *DIGITS, "--model.latent_dims=2"], SystemExit, "latent_dims"),
+]
+
+
+@pytest.mark.parametrize(("words", "kind", "message"), OPTIONS, ids=[" ".join(row[0][2:]) for row in OPTIONS])
+def test_bad_options(
+    words: list[str], kind: type[BaseException], message: str, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    with pytest.raises(kind) as caught:
+        train.main(["fit", *words, f"--trainer.default_root_dir={tmp_path}", "--trainer.accelerator=cpu"])
+    said = capsys.readouterr().err.replace("\n", " ") if kind is SystemExit else str(caught.value)
+    assert re.search(message, said), said
+    assert not list(tmp_path.glob("*/*"))
+
+
+@pytest.fixture(scope="module")
+def a_vae(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("vae")
+    usual = [*DIGITS, f"--trainer.default_root_dir={root}", "--trainer.enable_progress_bar=false"]
+    train.main(["fit", "--model=LitVAE", "--model.hidden_dims=[4]", *usual, "--trainer.max_epochs=1"])
+    return root / "LitVAE/version_0/checkpoints/last.ckpt"
+
+
+def truncated(good: Path, folder: Path) -> Path:
+    path = folder / "half.ckpt"
+    path.write_bytes(good.read_bytes()[:-500])
+    return path
+
+
+def harmful(good: Path, folder: Path) -> Path:
+    torch.save({**torch.load(good, weights_only=True), "extra": Harmful()}, folder / "harm.ckpt")
+    return folder / "harm.ckpt"
+
+
+# model; how the checkpoint is made from a good one of a VAE with hidden_dims [4]; the words
+CHECKPOINTS: list[tuple[list[str], Callable[[Path, Path], Path], type[Exception], str]] = [
+    (
+        ["--model=LitVAE"],
+        lambda good, folder: folder / "no.ckpt",
+        FileNotFoundError,
+        "there is no checkpoint",
+    ),
+    (["--model=LitVAE"], truncated, ValueError, "half.ckpt is truncated, or not a checkpoint"),
+    (
+        ["--model=LitVAE"],
+        harmful,
+        ValueError,
+        "harm.ckpt is truncated, or not a checkpoint of tensors",
+    ),
+    (["--model=LitRBM"], lambda good, folder: good, ValueError, "another architecture than this LitRBM: LitVAE with"),
+    (
+        ["--model=LitVAE"],
+        lambda good, folder: good,
+        ValueError,
+        r"hidden_dims=\(4,\) \(here \(400,\)",
+    ),
+    (["--model=LitProbe"], truncated, ValueError, "half.ckpt is truncated, or not a checkpoint"),
+    (
+        ["--model=LitProbe"],
+        lambda good, folder: folder / "no.ckpt",
+        FileNotFoundError,
+        "there is no checkpoint",
+    ),
+]
+
+
+@pytest.mark.parametrize(("model", "make", "kind", "message"), CHECKPOINTS)
+def test_bad_checkpoints(
+    model: list[str],
+    make: Callable[[Path, Path], Path],
+    kind: type[Exception],
+    message: str,
+    a_vae: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    checkpoint = make(a_vae, tmp_path)
+    option = "--model.encoder_ckpt" if model == ["--model=LitProbe"] else "--ckpt_path"
+    with pytest.raises(kind, match=message):
+        train.main(["fit", *model, *DIGITS, f"{option}={checkpoint}", f"--trainer.default_root_dir={tmp_path}/runs"])
+    assert not (tmp_path / "harm").exists()
+    assert not list(tmp_path.glob("runs/*/*"))
+
+
+def test_a_checkpoint_of_images_of_another_shape(a_vae: Path, fake_data: Path, tmp_path: Path) -> None:
+    words = ["--model=LitVAE", "--model.hidden_dims=[4]", "--data=MNISTDataModule", f"--data.data_dir={fake_data}"]
+    with pytest.raises(ValueError, match=r"image_shape=\(1, 8, 8\) \(here \(1, 28, 28\)\)"):
+        train.main(["fit", *words, f"--ckpt_path={a_vae}", f"--trainer.default_root_dir={tmp_path}"])

@@ -1,0 +1,67 @@
+"""A resumed run ends with the weights of the uninterrupted one, to the bit, whatever the model and the moment."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import train
+
+ADAM = "torch.optim.Adam"
+MODELS = {
+    "vae": ["--model=LitVAE", "--model.hidden_dims=[8]", "--model.lr_scheduler=CosineAnnealingLR"],
+    "cvae": ["--model=LitVAE", "--model.hidden_dims=[8]", "--model.conditional=true"],
+    "gan": [
+        "--model=LitDCGAN",
+        "--model.ema_decay=0.9",
+        "--model.lr_scheduler_d=CosineAnnealingLR",
+        "--model.lr_scheduler_d.T_max=3",
+        "--data.train_fraction=0.1",
+    ],
+    "rbm": ["--model=LitRBM", "--model.sigma=per_pixel", "--model.chains=persistent", "--model.num_chains=16"],
+    "probe": ["--model=LitProbe", "--model.encoder_ckpt={encoder}", "--model.optimizer.lr=0.01"],
+}
+MODELS["vae"].append("--model.lr_scheduler.T_max=3")
+
+
+def fit(root: Path, name: str, *words: str) -> Path:
+    """Train for 3 epochs, with a checkpoint every 2 steps; the run's folder of checkpoints."""
+    checkpoints = "{class_path: RunCheckpoint, init_args: {every_n_train_steps: 2, save_top_k: -1}}"
+    usual = [
+        "--data=DigitsDataModule",
+        "--data.batch_size=32",
+        "--trainer.limit_train_batches=5",
+        "--trainer.max_epochs=3",
+        f"--trainer.callbacks=[{checkpoints}]",
+        f"--trainer.default_root_dir={root}",
+        "--trainer.enable_progress_bar=false",
+        "--trainer.enable_model_summary=false",
+        "--trainer.accelerator=cpu",
+        "--trainer.log_every_n_steps=1",
+    ]
+    train.main(["fit", *words, *usual, f"--experiment={name}"])
+    return root / name / "version_0" / "checkpoints"
+
+
+def weights(checkpoint: Path) -> dict[str, torch.Tensor]:
+    return torch.load(checkpoint, weights_only=True)["state_dict"]
+
+
+# the state after the step is what a resumed run goes on from
+@pytest.mark.filterwarnings("ignore:Using ModelCheckpoint with manual optimization and every_n_train_steps")
+# all but one take their time
+@pytest.mark.parametrize("model", ["vae", *(pytest.param(name, marks=pytest.mark.slow) for name in list(MODELS)[1:])])
+def test_resume_is_exact(model: str, tmp_path: Path) -> None:
+    """From the end of an epoch (step 10), and from the middle of one (steps 4, 8 and 12)."""
+    words = MODELS[model]
+    if model == "probe":
+        encoder = fit(tmp_path, "encoder", *MODELS["vae"]) / "last.ckpt"
+        words = [word.format(encoder=encoder) for word in words]
+    whole = fit(tmp_path, "whole", *words)
+    wanted = weights(whole / "last.ckpt")
+    for step in (4, 8, 10, 12):
+        (checkpoint,) = whole.glob(f"epoch=*-step={step}.ckpt")
+        resumed = fit(tmp_path, f"from_{step}", *words, f"--ckpt_path={checkpoint}")
+        found = weights(resumed / "last.ckpt")
+        for name, value in wanted.items():
+            assert torch.equal(value, found[name]), f"{name}, resumed from step {step}"
