@@ -228,8 +228,8 @@ def scaled(weight: float, bias: float) -> LitRBM:
 @pytest.mark.parametrize(
     ("weight", "bias", "message"),
     [
-        (0.0, -20.0, "16 of 16 hidden units were on for less than 0.5% of the images and 0 for"),
-        (0.0, 20.0, "0 of 16 hidden units were on for less than 0.5% of the images and 16 for"),
+        (0.0, -20.0, "16 of 16 units were on for less than 0.5% of the images, 0 for"),
+        (0.0, 20.0, "0 of 16 units were on for less than 0.5% of the images, 16 for"),
         (3000.0, 0.0, "of the hidden probabilities were below 0.01 or above 0.99: the units are saturated"),
         (1000.0, 0.0, "weights explode: at the end of epoch 0 a hidden unit moves its pixels by 10"),
     ],
