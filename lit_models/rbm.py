@@ -367,7 +367,7 @@ class LitRBM(LitModel):
         if dead or always:
             rank_zero_warn(
                 f"Over epoch {epoch}, {dead} of {len(activation)} units were on for less than 0.5% of the images, "
-                f"{always} for more than 99.5%: they say little about an image. Try a lower learning rate or fewer units."
+                f"{always} for more than 99.5%: they tell little. Try a lower learning rate or fewer units."
             )
         if saturated > _SATURATED_SHARE:
             rank_zero_warn(
