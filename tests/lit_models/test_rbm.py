@@ -158,6 +158,7 @@ def test_a_fixed_sigma_stays(data: KMNISTDataModule, tmp_path: Path) -> None:
     assert len(sigmas["per_pixel"].unique()) > 2
 
 
+@pytest.mark.filterwarnings("ignore:.*the units are saturated")  # with so small a sigma they are
 def test_no_sigma_falls_below_its_floor_or_stays_there(data: KMNISTDataModule, tmp_path: Path) -> None:
     model = LitRBM(SHAPE, sigma="shared", sigma_init=0.02, optimizer=lambda p: torch.optim.Adam(p, lr=0.1))
     with torch.no_grad():
