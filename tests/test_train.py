@@ -145,6 +145,7 @@ def test_last_is_the_last_epoch_also_where_it_is_not_the_best(tmp_path: Path) ->
         assert torch.equal(parameter, last["state_dict"][name]), name
 
 
+@pytest.mark.slow
 def test_a_gan_is_judged_by_its_own_figure_where_none_is_named(tmp_path: Path) -> None:
     root = [
         f"--trainer.default_root_dir={tmp_path}",
@@ -302,6 +303,7 @@ def assert_ranks_are_equal(run: Path) -> None:
     assert not torch.equal(*noise)
 
 
+@pytest.mark.slow
 def test_two_processes_train_one_model(tmp_path: Path) -> None:
     """Every callback on; one picture, one set of figures, weights equal on both processes."""
     words = arguments(tmp_path, "--trainer.max_epochs=2", "--experiment=ddp")
