@@ -59,7 +59,7 @@ def test_resume_is_exact(model: str, tmp_path: Path) -> None:
         words = [word.format(encoder=encoder) for word in words]
     whole = fit(tmp_path, "whole", *words)
     wanted = weights(whole / "last.ckpt")
-    for step in (4, 8, 10, 12):
+    for step in (10,) if model == "gan" else (4, 8, 10, 12):  # a GAN's resume is exact at an epoch's end alone
         (checkpoint,) = whole.glob(f"epoch=*-step={step}.ckpt")
         resumed = fit(tmp_path, f"from_{step}", *words, f"--ckpt_path={checkpoint}")
         found = weights(resumed / "last.ckpt")
