@@ -76,13 +76,13 @@ class AdversarialModel(NamedModule):
     def record(self, part: str, values: list[Tensor]) -> None:
         """Add a step to the epoch's means; every so often log it by itself and see that losses are numbers."""
         self._part(part).update(values, 1)
-        looks = self.trainer.is_last_batch or (self.global_step + 1) % self._log_every == 0
-        if looks:
+        logs = self._logs_this_step()
+        if logs:
             for name, value in zip(_FIGURES[part], values, strict=True):
                 self.log(f"{name}_step", value.detach())
         if part in ("d", "g"):
             self._first_nan.note(f"{part}/loss", values[0], self.global_step)
-            if looks or self._looks_always:
+            if logs or self._looks_always:
                 self._first_nan.stop(_REMEDY)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -126,8 +126,6 @@ class AdversarialModel(NamedModule):
         super().setup(stage)
         allow_unused_parameters(self)
         self._first_nan = FirstNaN("d/loss", "g/loss")
-        self._looks_always = self.trainer.strategy.root_device.type == "cpu"  # where looking costs nothing
-        self._log_every = max(1, vars(self.trainer)["log_every_n_steps"])
 
     def configure_optimizers(self) -> tuple[list[Optimizer], list[Any]]:
         """The discriminator's and the generator's, in this order, and their schedulers."""

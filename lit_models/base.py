@@ -33,6 +33,8 @@ class NamedModule(LightningModule):
 
     def setup(self, stage: str) -> None:
         """Take the seed that the run was started with; a resumed run then reads it from its checkpoint."""
+        self._log_every = max(1, vars(self.trainer)["log_every_n_steps"])
+        self._looks_always = self.trainer.strategy.root_device.type == "cpu"  # where looking costs nothing
         if stage == "fit" and "PL_GLOBAL_SEED" in os.environ:  # set by seed_everything
             self.noise_seed = int(os.environ["PL_GLOBAL_SEED"])
 
@@ -56,6 +58,10 @@ class NamedModule(LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on with the noise of the run that wrote it."""
         self.noise_seed = checkpoint.get("noise_seed", self.noise_seed)
+
+    def _logs_this_step(self) -> bool:
+        """Whether figures of this batch are logged: the moment to read values that a device must be waited for."""
+        return self.trainer.is_last_batch or (self.global_step + 1) % self._log_every == 0
 
     def _seed_noise(self, seed: int, batch: int) -> None:
         # the CPU's generator reads 32 bits: runs start far apart, batches and processes count up from there

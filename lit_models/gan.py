@@ -123,11 +123,10 @@ class LitDCGAN(AdversarialModel):
             (n, C, H, W) in [0, 1].
         """
         check_at_least("n", n, 1)
-        if self.ema is None:
-            return (self.generator(self._noise(n)) + 1) / 2
-        if not self._average_is_settled:
+        if self.ema is not None and not self._average_is_settled:
             self._settle_average(self.ema)
-        return (self.ema(self._noise(n)) + 1) / 2
+        generator = self.generator if self.ema is None else self.ema
+        return (generator(self._noise(n)) + 1) / 2
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """The discriminator's last features, (N, D); D is 8,192 for 28x28 images.

@@ -216,7 +216,7 @@ class LitRBM(LitModel):
         """
         rbm = self.parameters_of_rbm()
         log_z = log_partition(rbm) if log_z is None else log_z
-        return -free_energy(rbm, self._visible(x)) - log_z - self.scale.log_volume()
+        return self._log_density(free_energy(rbm, self._visible(x)), log_z)
 
     def parameters_of_rbm(self) -> RBM:
         """The parameters, as the functions of `functional.rbm` take them, in standardized units."""
@@ -286,16 +286,13 @@ class LitRBM(LitModel):
         super().setup(stage)
         if stage != "fit":
             return
-        trainer = vars(self.trainer)
         self._first_nan = FirstNaN("the free energy of the data", "the free energy of the chain")
-        self._looks_always = self.trainer.strategy.root_device.type == "cpu"  # where looking costs nothing
-        self._look_every = max(1, trainer["log_every_n_steps"])
         if self.chains == "persistent" and len(self.chain) % self.trainer.world_size:
             raise ValueError(
                 f"num_chains must be a multiple of the {self.trainer.world_size} processes, got {len(self.chain)}"
             )
         if not self.scale.fitted:  # a model that is trained further keeps its scale
-            if (datamodule := trainer.get("datamodule")) is None:
+            if (datamodule := vars(self.trainer).get("datamodule")) is None:
                 raise ValueError("LitRBM takes its scale from a data module: fit with one, or call standardize before")
             batches = datamodule.loader("train", sharded=False)
             self.standardize(datamodule.on_after_batch_transfer(batch, 0)[0] for batch in batches)
@@ -336,7 +333,7 @@ class LitRBM(LitModel):
         super().on_validation_epoch_end()
         if len(self.hidden_bias) <= MAX_ENUMERATED:
             log_z = log_partition(self.parameters_of_rbm())
-            self.log("val/log_likelihood", self._mean_log_likelihood(energy, log_z), sync_dist=True)
+            self.log("val/log_likelihood", self._log_density(energy, log_z), sync_dist=True)
 
     def on_test_epoch_end(self) -> None:
         """Log the test figures and the log-likelihood, and say how it was found."""
@@ -353,11 +350,12 @@ class LitRBM(LitModel):
             self.log("test/ais_effective_sample_size", size, sync_dist=True)
             if doubt := estimate.doubt():
                 rank_zero_warn(doubt)
-        self.log("test/log_likelihood", self._mean_log_likelihood(energy, log_z), sync_dist=True)
+        self.log("test/log_likelihood", self._log_density(energy, log_z), sync_dist=True)
         rank_zero_info(f"test/log_likelihood is {how}")
 
-    def _mean_log_likelihood(self, mean_free_energy: Tensor, log_z: Tensor | float) -> Tensor:
-        return -mean_free_energy - log_z - self.scale.log_volume()
+    def _log_density(self, energy: Tensor, log_z: Tensor | float) -> Tensor:
+        """Equation (10), of the free energy of one image or of the mean over many."""
+        return -energy - log_z - self.scale.log_volume()
 
     @torch.no_grad()
     def _warn(self, activation: Tensor, saturated: float, rbm: RBM) -> None:
@@ -385,8 +383,7 @@ class LitRBM(LitModel):
         """Stop where a free energy is not a number; on a GPU, where reading waits for it, only now and then."""
         self._first_nan.note("the free energy of the data", data_energy, self.global_step)
         self._first_nan.note("the free energy of the chain", chain_energy, self.global_step)
-        now_and_then = self.trainer.is_last_batch or (self.global_step + 1) % self._look_every == 0
-        if now_and_then or self._looks_always:
+        if self._logs_this_step() or self._looks_always:
             self._first_nan.stop(_REMEDY)
 
     # -- scales and chains --------------------------------------------------------------------------------------------

@@ -10,6 +10,13 @@ import torch
 CLASSES = 10
 
 
+class Harmful:
+    """Makes a folder when it is unpickled."""
+
+    def __reduce__(self) -> tuple:
+        return os.mkdir, ("harm",)
+
+
 def write_idx(path: Path, array: np.ndarray) -> None:
     """Write uint8 data as an IDX file: two zero bytes, type 8, number of axes, big-endian sizes, bytes."""
     header = bytes([0, 0, 8, array.ndim]) + b"".join(size.to_bytes(4, "big") for size in array.shape)

@@ -1,6 +1,5 @@
 """Bad input through the command line, one row a case: the kind of error, and the words that name cause and remedy."""
 
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -10,14 +9,7 @@ import torch
 
 import train
 from lit_models import LitVAE
-from tests.conftest import write_dataset
-
-
-class Harmful:
-    """Makes a folder when it is unpickled."""
-
-    def __reduce__(self) -> tuple:
-        return os.mkdir, ("harm",)
+from tests.conftest import Harmful, write_dataset
 
 
 def flip(path: Path, position: int) -> None:

@@ -1,6 +1,5 @@
 """A checkpoint is a whole file or none, and data only."""
 
-import os
 import pickle
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import pytest
 import torch
 
 from callbacks import WholeFileCheckpointIO
+from tests.conftest import Harmful
 
 
 def test_a_file_is_replaced_in_one_step(tmp_path: Path) -> None:
@@ -32,13 +32,6 @@ def test_a_full_disk_leaves_the_checkpoint_before(before: bool, tmp_path: Path) 
     assert {file.name for file in tmp_path.iterdir()} == ({"last.ckpt"} if before else set())
     if before:
         assert io.load_checkpoint(path) == {"value": 1}
-
-
-class Harmful:
-    """Makes a folder when it is unpickled."""
-
-    def __reduce__(self) -> tuple:
-        return os.mkdir, ("harm",)
 
 
 def test_a_checkpoint_that_would_run_code_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -380,6 +380,14 @@ def test_learns_the_digits(learning: str, tmp_path: Path) -> None:
     mean_image = data.splits["train"][0].float().mean(0) / 255
     assert (model.reconstruct(x) - x).square().mean() < 0.6 * (mean_image - x).square().mean()
     assert after > before + 5
-    assert model.annealed_log_partition().log_partition == pytest.approx(
-        log_partition(model.parameters_of_rbm()).item(), abs=0.3
-    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("learning", ["cd", "exact"])
+def test_annealing_agrees_with_enumeration(learning: str, tmp_path: Path) -> None:
+    """For a lightly trained machine; one trained for long has modes that chains may miss, see docs/rbm.md."""
+    data = DigitsDataModule()
+    model = LitRBM(data.image_shape, hidden_dim=12, learning=learning, sigma="shared")
+    make_trainer(tmp_path, max_epochs=10, limit_train_batches=None).fit(model, datamodule=data)
+    exact = log_partition(model.parameters_of_rbm()).item()
+    assert model.annealed_log_partition().log_partition == pytest.approx(exact, abs=0.3)
