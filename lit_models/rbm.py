@@ -20,6 +20,7 @@ from lit_models.functional.rbm import (
     gibbs_chain,
     hidden_logits,
     log_partition,
+    mean_field_chain,
     visible_mean,
 )
 from lit_models.metrics import EpochMeans, HiddenUnits
@@ -48,7 +49,7 @@ class LitRBM(LitModel):
 
     Logged for each stage over the epoch: `free_energy` of the data; `free_energy_gap`, the data's minus the chain's;
     `cd_mse` and, but for training, `mean_field_mse`: mean squared errors per pixel, in [0, 1] units, of what the chain
-    of CD-k (not a persistent one) and the mean field make of an image, before `reconstruct` cuts it to [0, 1];
+    of the loss (not a persistent one) and the mean field make of an image, before `reconstruct` cuts it to [0, 1];
     `hidden_activation`; `saturated_share`, of probabilities below 0.01 or above 0.99; with exact learning `loss`, the
     negative log-likelihood. In training also `weight_norm` and `sigma`. In validation up to 20 hidden units, and in
     test always, `log_likelihood`, nats per image as a density over [0, 1] pixels: exact up to 20 hidden units, by
@@ -65,6 +66,9 @@ class LitRBM(LitModel):
         sigma_init: its first value, in standardized units, above 0; 1 is the deviation of the data.
         chains: where a training chain starts: "data" at the batch (Hinton, 2002), "persistent" where the last one of
             that chain ended (Tieleman, ICML 2008).
+        negative_phase: "gibbs" draws from both conditionals, "mean_field" takes their means instead (Welling & Hinton,
+            ICANN 2002): without noise in the chain the gradient vanishes where reconstructions are exact, which makes
+            these good and the model a poor density, see docs/rbm.md. Not for persistent chains.
         num_chains: persistent chains, over all processes, whose number must divide it.
         learning: "cd", or "exact" for at most 16 hidden units.
         ais_chains: chains of annealed importance sampling, at least 2.
@@ -78,6 +82,7 @@ class LitRBM(LitModel):
         FloatingPointError: a free energy is not a number; the message says which.
 
     Source: G. Hinton, "Training products of experts by minimizing contrastive divergence", Neural Computation 14, 2002;
+    M. Welling, G. Hinton, "A new learning algorithm for mean field Boltzmann machines", ICANN 2002;
     K. Cho, A. Ilin, T. Raiko, "Improved learning of Gaussian-Bernoulli restricted Boltzmann machines", ICANN 2011.
     """
 
@@ -91,6 +96,7 @@ class LitRBM(LitModel):
         sigma: Literal["fixed", "shared", "per_pixel"] = "fixed",
         sigma_init: float = 1.0,
         chains: Literal["data", "persistent"] = "data",
+        negative_phase: Literal["gibbs", "mean_field"] = "gibbs",
         num_chains: int = 128,
         learning: Literal["cd", "exact"] = "cd",
         ais_chains: int = 500,
@@ -106,7 +112,13 @@ class LitRBM(LitModel):
         check_at_least("ais_steps", ais_steps, 1)
         check_choice("sigma", sigma, ["fixed", "shared", "per_pixel"])
         check_choice("chains", chains, ["data", "persistent"])
+        check_choice("negative_phase", negative_phase, ["gibbs", "mean_field"])
         check_choice("learning", learning, ["cd", "exact"])
+        if negative_phase == "mean_field" and chains == "persistent":
+            raise ValueError(
+                "persistent chains without noise end in a few points: with chains='persistent' negative_phase must be "
+                "'gibbs', got 'mean_field'"
+            )
         if not (math.isfinite(sigma_init) and sigma_init >= _SIGMA_FLOOR):
             raise ValueError(f"sigma_init must be a finite number, at least {_SIGMA_FLOOR}, got {sigma_init}")
         if learning == "exact" and hidden_dim > MAX_EXACT:
@@ -122,6 +134,7 @@ class LitRBM(LitModel):
         self.image_shape = image_shape
         self.cd_steps = cd_steps
         self.chains = chains
+        self.negative_phase = negative_phase
         self.learning = learning
         self.ais_chains = ais_chains
         self.ais_steps = ais_steps
@@ -260,7 +273,7 @@ class LitRBM(LitModel):
         logits = hidden_logits(rbm, v)
         values = {"free_energy": free_energy(rbm, v, logits).mean()}
         if chain is None:
-            chain, mean = gibbs_chain(rbm, logits.detach(), self.cd_steps)
+            chain, mean = self._chain_from(rbm, logits.detach())
             values["cd_mse"] = (self.scale.inverse(mean) - x).square().mean()
         chain_energy = free_energy(rbm, chain.detach()).mean()
         if stage != "train":
@@ -274,6 +287,13 @@ class LitRBM(LitModel):
         means.update([values[name] for name in means.names], len(x))
         self.figures(stage)["units"].update(logits.sigmoid())
         return loss
+
+    def _chain_from(self, rbm: RBM, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Where k steps of the negative phase end, and the mean that was drawn around."""
+        if self.negative_phase == "gibbs":
+            return gibbs_chain(rbm, logits, self.cd_steps)
+        mean = mean_field_chain(rbm, logits, self.cd_steps)
+        return mean, mean
 
     @torch.no_grad()
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:

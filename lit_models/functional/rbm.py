@@ -89,6 +89,16 @@ def gibbs_chain(rbm: RBM, logits: Tensor, steps: int) -> tuple[Tensor, Tensor]:
     return v, mean
 
 
+@torch.no_grad()
+def mean_field_chain(rbm: RBM, logits: Tensor, steps: int) -> Tensor:
+    """`gibbs_chain` with every draw replaced by its mean: the last v, (N, D), without a gradient."""
+    for step in range(steps):
+        v = visible_mean(rbm, logits.sigmoid())
+        if step + 1 < steps:
+            logits = hidden_logits(rbm, v)
+    return v
+
+
 def draw_hidden(logits: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """H from p(h | v): zeros and ones, (N, H)."""
     # torch.bernoulli would stop at a NaN before the model can say where it came from; 16 bits are too few for a draw

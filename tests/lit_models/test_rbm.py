@@ -136,6 +136,24 @@ def test_the_step_hands_its_chain_nothing_to_differentiate() -> None:
     torch.testing.assert_close(found, -(p.T @ v - q.T @ chain) / 4, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("cd_steps", [1, 3])
+def test_the_negative_phase_without_noise(cd_steps: int) -> None:
+    """Every draw is its mean: the step is the difference of statistics at the image and at its reconstruction."""
+    model = two_pixels(negative_phase="mean_field", cd_steps=cd_steps)
+    x = torch.rand(6, 1, 1, 2).double()
+    found = torch.autograd.grad(model.step((x, torch.zeros(6)), "val"), model.weight)[0]
+    rbm, v = model.parameters_of_rbm(), model.scale(x)
+    chain = v
+    for _ in range(cd_steps):
+        chain = visible_mean(rbm, hidden_logits(rbm, chain).sigmoid())
+    gap = free_energy(rbm, v).mean() - free_energy(rbm, chain.detach()).mean()
+    torch.testing.assert_close(found, torch.autograd.grad(gap, model.weight)[0])
+    figures = model.figures("val")["means"].compute()
+    again = (model.scale.inverse(chain) - x).square().mean()
+    torch.testing.assert_close(figures["cd_mse"].double(), again, rtol=1e-6, atol=0)
+    assert (figures["cd_mse"] == figures["mean_field_mse"]) == (cd_steps == 1)
+
+
 def test_every_parameter_gets_a_gradient() -> None:
     model = LitRBM(SHAPE, sigma="shared")
     model.standardize([torch.rand(10, *SHAPE)])
@@ -279,6 +297,11 @@ def test_nan_in_the_chain_is_named(monkeypatch: pytest.MonkeyPatch, data: KMNIST
         ({"ais_steps": 0}, "ais_steps must be at least 1, got 0"),
         ({"sigma": "free"}, r"sigma must be one of \['fixed', 'shared', 'per_pixel'\], got 'free'"),
         ({"chains": "none"}, r"chains must be one of \['data', 'persistent'\], got 'none'"),
+        ({"negative_phase": "none"}, r"negative_phase must be one of \['gibbs', 'mean_field'\], got 'none'"),
+        (
+            {"chains": "persistent", "negative_phase": "mean_field"},
+            "with chains='persistent' negative_phase must be 'gibbs', got 'mean_field'",
+        ),
         ({"learning": "pcd"}, r"learning must be one of \['cd', 'exact'\], got 'pcd'"),
         ({"sigma_init": 0.0}, "sigma_init must be a finite number, at least 0.02, got 0.0"),
         ({"sigma_init": math.nan}, "sigma_init must be a finite number"),
