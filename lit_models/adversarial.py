@@ -93,16 +93,20 @@ class AdversarialModel(NamedModule):
         """Distance between samples and a batch of test images."""
         self._compare(batch[0], "test")
 
+    def step_lr_schedulers(self) -> None:
+        """At an epoch's last step, so that a checkpoint written after this step has them moved on."""
+        for scheduler in _as_list(self.lr_schedulers()):
+            if not isinstance(scheduler, ReduceLROnPlateau):
+                scheduler.step()
+
     def on_train_epoch_end(self) -> None:
-        """Log the epoch, warn where it went wrong, step the schedulers."""
+        """Log the epoch, warn where it went wrong, step the schedulers that wait for a validation."""
         figures = {key: value for part in ("d", "g", "d_norm", "g_norm") for key, value in self._log(part).items()}
         if "d/loss" in figures:  # not where a run was resumed at the very end of an epoch
             self._warn(figures["d/loss"], self._distance_ratio())
         for scheduler in _as_list(self.lr_schedulers()):
             if isinstance(scheduler, ReduceLROnPlateau):
                 scheduler.step(self.trainer.callback_metrics[getattr(scheduler, "monitor", self.monitor)])
-            else:
-                scheduler.step()
         broadcast_buffers(self)
 
     def on_validation_model_zero_grad(self) -> None:

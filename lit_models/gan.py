@@ -155,6 +155,8 @@ class LitDCGAN(AdversarialModel):
             self._train_generator(optimizer_g, generated, steps)
         if len(x) > 1:  # of a last batch of one, no distances could be taken
             self.real_images = x
+        if self.trainer.is_last_batch:
+            self.step_lr_schedulers()
         count_batch(self)
 
     def _train_discriminator(self, optimizer: LightningOptimizer, real: Tensor, generated: Tensor, steps: bool) -> None:

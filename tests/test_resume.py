@@ -13,10 +13,10 @@ MODELS = {
     "cvae": ["--model=LitVAE", "--model.hidden_dims=[8]", "--model.conditional=true"],
     "gan": [
         "--model=LitDCGAN",
+        "--data.batch_size=8",
         "--model.ema_decay=0.9",
         "--model.lr_scheduler_d=CosineAnnealingLR",
         "--model.lr_scheduler_d.T_max=3",
-        "--data.train_fraction=0.1",
     ],
     "rbm": ["--model=LitRBM", "--model.sigma=per_pixel", "--model.chains=persistent", "--model.num_chains=16"],
     "probe": ["--model=LitProbe", "--model.encoder_ckpt={encoder}", "--model.optimizer.lr=0.01"],
@@ -39,7 +39,7 @@ def fit(root: Path, name: str, *words: str) -> Path:
         "--trainer.accelerator=cpu",
         "--trainer.log_every_n_steps=1",
     ]
-    train.main(["fit", *words, *usual, f"--experiment={name}"])
+    train.main(["fit", *usual, *words, f"--experiment={name}"])
     return root / name / "version_0" / "checkpoints"
 
 
@@ -59,7 +59,7 @@ def test_resume_is_exact(model: str, tmp_path: Path) -> None:
         words = [word.format(encoder=encoder) for word in words]
     whole = fit(tmp_path, "whole", *words)
     wanted = weights(whole / "last.ckpt")
-    for step in (10,) if model == "gan" else (4, 8, 10, 12):  # a GAN's resume is exact at an epoch's end alone
+    for step in (8, 10) if model == "gan" else (4, 8, 10, 12):  # its runs are slow
         (checkpoint,) = whole.glob(f"epoch=*-step={step}.ckpt")
         resumed = fit(tmp_path, f"from_{step}", *words, f"--ckpt_path={checkpoint}")
         found = weights(resumed / "last.ckpt")
