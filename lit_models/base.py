@@ -10,6 +10,8 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 from torchmetrics import Metric
 
+from lit_models.resuming import close_epoch
+
 Batch = tuple[Tensor, Tensor]
 _EVALUATION_SEED = 1
 
@@ -56,7 +58,8 @@ class NamedModule(LightningModule):
         checkpoint["noise_seed"] = self.noise_seed
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on with the noise of the run that wrote it."""
+        """Go on with the noise of the run that wrote it, and after the epoch that it may have ended."""
+        close_epoch(checkpoint)
         self.noise_seed = checkpoint.get("noise_seed", self.noise_seed)
 
     def _logs_this_step(self) -> bool:

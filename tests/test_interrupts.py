@@ -1,20 +1,20 @@
-"""Runs that are stopped from outside: by Ctrl-C and SIGTERM. Each is a process of its own."""
+"""Runs that are stopped from outside: by Ctrl-C, by SIGTERM, and by SIGKILL, which no process can answer."""
 
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import torch
 
-ROOT = Path(__file__).parent.parent
-EPOCHS = 40
+from tests.processes import Run
+
+EPOCHS = 12
 
 
-def start(root: Path, name: str, *words: str) -> subprocess.Popen:
+def start(root: Path, name: str, *words: str) -> Run:
+    """A VAE on the digits, 22 batches an epoch, with a checkpoint after every batch."""
     usual = [
         "--model=LitVAE",
         "--data=DigitsDataModule",
@@ -27,41 +27,69 @@ def start(root: Path, name: str, *words: str) -> subprocess.Popen:
         "--trainer.log_every_n_steps=1",
         "--data.batch_size=64",
     ]
-    command = [sys.executable, "train.py", "fit", *usual, f"--experiment={name}", *words]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return Run(root / f"{name}.log", [*usual, f"--experiment={name}", *words])
 
 
-def wait_for(path: Path, process: subprocess.Popen) -> None:
-    while not path.exists():
-        assert process.poll() is None, process.communicate()[0]
-        time.sleep(0.02)
-
-
-def finish(process: subprocess.Popen, status: int = 0) -> str:
-    said = process.communicate(timeout=240)[0]
-    assert process.returncode == status, said
-    return said
+def checkpoints(root: Path, name: str) -> Path:
+    return root / name / "version_0" / "checkpoints"
 
 
 def load(path: Path) -> dict:
     return torch.load(path, weights_only=True)
 
 
+def assert_equal_ends(root: Path, one: str, other: str) -> None:
+    first, second = (load(checkpoints(root, name) / "last.ckpt") for name in (one, other))
+    assert first["global_step"] == second["global_step"]
+    for name, value in first["state_dict"].items():
+        assert torch.equal(value, second["state_dict"][name]), name
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an uninterrupted run in it, by the name of `whole`."""
+    root = tmp_path_factory.mktemp("runs")
+    start(root, "whole").finish()
+    return root
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_saves_and_says_how_to_resume(sent: signal.Signals, status: int, tmp_path: Path) -> None:
-    finish(start(tmp_path, "whole"))
-    stopped = start(tmp_path, "stopped")
-    folder = tmp_path / "stopped" / "version_0" / "checkpoints"
-    wait_for(folder / "newest.ckpt", stopped)
-    time.sleep(random.Random(status).random())
-    stopped.send_signal(sent)
-    said = finish(stopped, status)
+def test_a_signal_saves_and_says_how_to_resume(sent: signal.Signals, status: int, root: Path) -> None:
+    stopped = start(root, f"stopped_{status}")
+    folder = checkpoints(root, f"stopped_{status}")
+    stopped.wait_until((folder / "newest.ckpt").exists)
+    time.sleep(random.Random(status).random() / 2)
+    stopped.send(sent)
+    said = stopped.finish(status)
     checkpoint = folder / "interrupted.ckpt"
     step = load(checkpoint)["global_step"]
     assert f"Interrupted at batch {step}. Go on with: --ckpt_path {checkpoint}" in said
-    finish(start(tmp_path, "resumed", f"--ckpt_path={checkpoint}"))
-    whole, resumed = (load(tmp_path / name / "version_0/checkpoints/last.ckpt") for name in ("whole", "resumed"))
-    assert 0 < step < whole["global_step"] == resumed["global_step"]
-    for name, value in whole["state_dict"].items():
-        assert torch.equal(value, resumed["state_dict"][name]), name
+    start(root, f"resumed_{status}", f"--ckpt_path={checkpoint}").finish()
+    assert 0 < step < load(checkpoints(root, "whole") / "last.ckpt")["global_step"]
+    assert_equal_ends(root, "whole", f"resumed_{status}")
+
+
+@pytest.mark.slow
+def test_ten_kills_lose_nothing(root: Path) -> None:
+    """SIGKILL at random moments, every other time while a checkpoint is half written; each time the newest goes on."""
+    moments = random.Random(0)
+    words: list[str] = []
+    step = halves = 0
+    for number in range(10):
+        run = start(root, f"killed_{number}", *words)
+        newest = checkpoints(root, f"killed_{number}") / "newest.ckpt"
+        half = newest.with_name(".newest.ckpt.tmp")
+        run.wait_until(newest.exists)
+        time.sleep(moments.random() / 5)
+        if number % 2:
+            run.wait_until(half.exists)
+        run.send(signal.SIGKILL)
+        run.finish(-signal.SIGKILL)
+        halves += half.exists()
+        assert load(newest)["global_step"] > step
+        step = load(newest)["global_step"]
+        words = [f"--ckpt_path={newest}"]
+    assert halves > 0, "no kill came while a checkpoint was being written"
+    start(root, "survivor", *words).finish()
+    assert_equal_ends(root, "whole", "survivor")

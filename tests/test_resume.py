@@ -47,12 +47,17 @@ def weights(checkpoint: Path) -> dict[str, torch.Tensor]:
     return torch.load(checkpoint, weights_only=True)["state_dict"]
 
 
+def assert_equal(wanted: dict[str, torch.Tensor], found: dict[str, torch.Tensor], how: str) -> None:
+    for name, value in wanted.items():
+        assert torch.equal(value, found[name]), f"{name}, {how}"
+
+
 # the state after the step is what a resumed run goes on from
 @pytest.mark.filterwarnings("ignore:Using ModelCheckpoint with manual optimization and every_n_train_steps")
 # all but one take their time
 @pytest.mark.parametrize("model", ["vae", *(pytest.param(name, marks=pytest.mark.slow) for name in list(MODELS)[1:])])
 def test_resume_is_exact(model: str, tmp_path: Path) -> None:
-    """From the end of an epoch (step 10), and from the middle of one (steps 4, 8 and 12)."""
+    """From the last batch of an epoch (step 10), from the middle of one, and after a resume from a run resumed."""
     words = MODELS[model]
     if model == "probe":
         encoder = fit(tmp_path, "encoder", *MODELS["vae"]) / "last.ckpt"
@@ -63,5 +68,7 @@ def test_resume_is_exact(model: str, tmp_path: Path) -> None:
         (checkpoint,) = whole.glob(f"epoch=*-step={step}.ckpt")
         resumed = fit(tmp_path, f"from_{step}", *words, f"--ckpt_path={checkpoint}")
         found = weights(resumed / "last.ckpt")
-        for name, value in wanted.items():
-            assert torch.equal(value, found[name]), f"{name}, resumed from step {step}"
+        assert_equal(wanted, found, f"resumed from step {step}")
+    (checkpoint,) = (tmp_path / "from_10").glob("version_0/checkpoints/epoch=*-step=12.ckpt")
+    again = fit(tmp_path, "again", *words, f"--ckpt_path={checkpoint}")
+    assert_equal(wanted, weights(again / "last.ckpt"), "resumed from step 12 of the run resumed from step 10")
