@@ -1,11 +1,16 @@
 """The command line: `train.py {fit,validate,test,predict} --config configs/<experiment>.yaml`."""
 
+import inspect
 import json
+import re
 import warnings
+from argparse import ArgumentParser
 from collections.abc import Mapping
 from contextlib import suppress
+from difflib import get_close_matches
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -18,8 +23,9 @@ from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
 from torch.utils.tensorboard.summary import hparams
 
 # Imported for their classes, which configs may then name without a module path.
-import callbacks  # noqa: F401
-import lit_models  # noqa: F401
+import callbacks
+import datamodules
+import lit_models
 from callbacks import RunCheckpoint, SaveOnInterrupt, WholeFileCheckpointIO
 from datamodules import ImageDataModule
 from lit_models.loading import check_fits
@@ -34,6 +40,13 @@ warnings.filterwarnings("ignore", "Using ModelCheckpoint with manual optimizatio
 warnings.filterwarnings("ignore", "Precision .*-mixed is not supported by the model summary")
 
 
+_UNKNOWN = re.compile(
+    r"(?:Option '|accept option '|unrecognized arguments: --|dot import path string: )(?P<word>[\w.]+)"
+)
+_SUGGESTION = "Did you mean"
+_OWNER = re.compile(r"given class_path '([\w.]+)'")
+
+
 class RunLogger(TensorBoardLogger):
     """Lightning's TensorBoardLogger, which takes its folder at once: of two runs started together, each has its own."""
 
@@ -46,6 +59,39 @@ class RunLogger(TensorBoardLogger):
             except FileExistsError:
                 version += 1
         return version
+
+
+class SuggestingParser(LightningArgumentParser):
+    """Lightning's parser, which also says what an unknown option or class may have been meant to be."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """End the program with the message, and the nearest known name."""
+        super().error(message + self._suggestion(message), ex)
+
+    def _suggestion(self, message: str) -> str:
+        unknown = _UNKNOWN.search(message)
+        if unknown is None or _SUGGESTION in message:
+            return ""
+        owners = _OWNER.findall(message[: unknown.start()])
+        if owners and "Option" in unknown[0]:
+            module, name = owners[-1].rsplit(".", 1)
+            known = list(inspect.signature(getattr(import_module(module), name)).parameters)
+        else:
+            known = [name for package in (lit_models, datamodules, callbacks) for name in package.__all__]
+            known += _options(self)
+        word = unknown["word"]
+        near = get_close_matches(word, known, 1) or get_close_matches(word.split(".")[0], known, 1)
+        return f"\n{_SUGGESTION} {near[0]!r}?" if near else ""
+
+
+def _options(parser: ArgumentParser) -> list[str]:
+    """The options of a parser and its subcommands, and the groups they are in."""
+    names = []
+    for action in parser._actions:
+        names += [action.dest, action.dest.split(".")[0]]
+        if isinstance(action.choices, dict):
+            names += [name for subcommand in action.choices.values() for name in _options(subcommand)]
+    return names
 
 
 class GenerativeCLI(LightningCLI):
@@ -227,6 +273,7 @@ def main(args: ArgsType = None) -> GenerativeCLI:
     cli = GenerativeCLI(
         LightningModule,
         ImageDataModule,
+        parser_class=SuggestingParser,
         subclass_mode_model=True,
         subclass_mode_data=True,
         auto_configure_optimizers=False,

@@ -14,6 +14,10 @@ from lit_models.resuming import close_epoch
 
 Batch = tuple[Tensor, Tensor]
 _EVALUATION_SEED = 1
+_REMEDY = (
+    "lower the learning rate or clip the gradient (--trainer.gradient_clip_val), see that the images are numbers, and "
+    "go on from the last checkpoint, which is of the epoch before"
+)
 
 
 class NamedModule(LightningModule):
@@ -119,7 +123,11 @@ class LitModel(NamedModule):
         return self.step(batch, "test")
 
     def on_train_epoch_end(self) -> None:
-        """Log the train figures."""
+        """Log the train figures; stop where one is not a number, before a checkpoint of such weights is written.
+
+        Raises:
+            FloatingPointError: names the figure.
+        """
         self._log_figures("train")
 
     def on_validation_epoch_end(self) -> None:
@@ -141,9 +149,13 @@ class LitModel(NamedModule):
 
     def _log_figures(self, stage: str) -> None:
         for name, metric in self.figures(stage).items():
+            if not metric.update_called:  # a run that was resumed at the very end of an epoch
+                continue
             value = metric.compute()
             by_name = value if isinstance(value, dict) else {name: value}
             for key, figure in by_name.items():
+                if stage == "train" and not figure.isfinite().all():
+                    raise FloatingPointError(f"train/{key} is {figure.item()} in epoch {self.current_epoch}: {_REMEDY}")
                 # compute() has summed over the processes already; the mean over them leaves it as it is
                 self.log(f"{stage}/{key}", figure, prog_bar=key == "loss", sync_dist=True)
             metric.reset()

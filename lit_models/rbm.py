@@ -340,12 +340,13 @@ class LitRBM(LitModel):
     def on_train_epoch_end(self) -> None:
         """Log the train figures and say what goes wrong."""
         units = self.figures("train")["units"]
-        saturated = units.compute()["saturated_share"]
+        seen, saturated = units.update_called, units.compute()["saturated_share"] if units.update_called else 0.0
         super().on_train_epoch_end()
         rbm = self.parameters_of_rbm()
         self.log("train/weight_norm", rbm.weight.norm(), sync_dist=True)
         self.log("train/sigma", rbm.sigma.mean(), sync_dist=True)
-        self._warn(units.activation, float(saturated), rbm)
+        if seen:
+            self._warn(units.activation, float(saturated), rbm)
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation figures; the log-likelihood where it costs little."""

@@ -2,9 +2,14 @@
 
 import multiprocessing
 import os
+import socket
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
+
+import torch
+from lightning.pytorch.utilities import rank_zero_only
 
 # forked from a server that has imported everything already: a run starts in no time
 _CONTEXT = multiprocessing.get_context("forkserver")
@@ -12,21 +17,24 @@ _CONTEXT.set_forkserver_preload(["train"])
 _PATIENCE = 240  # seconds
 
 
-def _fit(words: list[str], log: str) -> None:
+def _fit(words: list[str], log: str, environment: dict[str, str]) -> None:
+    os.environ.update(environment)
+    warnings.simplefilter("error", UserWarning, append=True)  # behind those that train.py ignores
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(file, 1)
     os.dup2(file, 2)
     import train
 
+    rank_zero_only.rank = int(environment.get("RANK", 0))  # read at import, which was before
     train.main(["fit", *words])
 
 
 class Run:
     """`train.py fit` with these words; its output goes to a file, to be read as `said`."""
 
-    def __init__(self, log: Path, words: list[str]) -> None:
+    def __init__(self, log: Path, words: list[str], environment: dict[str, str] | None = None) -> None:
         self.log = log
-        self.process = _CONTEXT.Process(target=_fit, args=(words, str(log)))
+        self.process = _CONTEXT.Process(target=_fit, args=(words, str(log), environment or {}))
         self.process.start()
 
     @property
@@ -50,3 +58,26 @@ class Run:
         self.process.join(_PATIENCE)
         assert self.process.exitcode == status, f"{self.process.exitcode}: {self.said}"
         return self.said
+
+
+def fit_on_two(folder: Path, *words: str) -> str:
+    """`train.py fit` on two processes that torchrun might have started; what both said. Warnings are errors."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words += ("--trainer.devices=2", "--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false")
+    where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_RUN_ID": "test"}
+    runs = []
+    for rank in ("0", "1"):
+        ranks = {"RANK": rank, "LOCAL_RANK": rank, "GROUP_RANK": "0", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+        runs.append(Run(folder / f"rank{rank}.log", list(words), where | ranks))
+    return "".join([run.finish() for run in runs])
+
+
+def assert_ranks_are_equal(run: Path) -> None:
+    """By what the callback `tests.ranks.WeightsPerRank` wrote: one set of weights, and noise of each process's own."""
+    weights = [torch.load(run / f"weights_rank{rank}.pt", weights_only=True) for rank in range(2)]
+    assert torch.equal(*weights)
+    # the same noise on every process would make two processes see half as much of it
+    noise = [torch.load(run / f"noise_rank{rank}.pt", weights_only=True) for rank in range(2)]
+    assert not torch.equal(*noise)

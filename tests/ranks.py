@@ -1,5 +1,7 @@
-"""Callbacks for tests of several processes."""
+"""Callbacks for tests of several processes, and of processes that are stopped."""
 
+import os
+import signal
 from pathlib import Path
 
 import torch
@@ -34,3 +36,12 @@ class WeightsPerRank(Callback):
         path = Path(trainer.log_dir or ".") / f"weights_rank{trainer.global_rank}.pt"
         torch.save(self.noise, path.with_name(f"noise_rank{trainer.global_rank}.pt"))
         torch.save(torch.cat([value.detach().flatten() for value in pl_module.state_dict().values()]), path)
+
+
+class StopInValidation(Callback):
+    """Sends this process SIGTERM in the middle of its second validation."""
+
+    def on_validation_batch_start(self, trainer: Trainer, pl_module: LightningModule, *args: object) -> None:
+        """Send it."""
+        if trainer.current_epoch == 1:
+            os.kill(os.getpid(), signal.SIGTERM)

@@ -4,12 +4,15 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 import train
+from datamodules import DigitsDataModule
 from lit_models import LitVAE
-from tests.conftest import Harmful, write_dataset
+from tests.conftest import Harmful, write_dataset, write_idx
 
 
 def flip(path: Path, position: int) -> None:
@@ -80,7 +83,18 @@ OPTIONS: list[tuple[list[str], type[BaseException], str]] = [
     (["--model=LitDCGAN", *DIGITS, "--model.loss=wgan"], SystemExit, "minimax.*non_saturating.*hinge.*least_squares"),
     (["--model=LitVAE", *DIGITS, "--model.likelihood=poisson"], SystemExit, "bernoulli.*gaussian"),
     (["--model=LitRBM", *DIGITS, "--model.learning=pcd"], SystemExit, "cd.*exact"),
-    (["--model=LitVAE", *DIGITS, "--model.latent_dims=2"], SystemExit, "latent_dims"),
+    # unknown names, and the nearest known ones
+    (["--model=LitVAE", *DIGITS, "--model.latent_dims=2"], SystemExit, "latent_dims.*Did you mean 'latent_dim'"),
+    (["--model=LitVEA", *DIGITS], SystemExit, "LitVEA.*Did you mean 'LitVAE'"),
+    (["--model=LitVAE", "--data=DigitDataModule"], SystemExit, "Did you mean 'DigitsDataModule'"),
+    (["--model=LitVAE", *DIGITS, "--trainer.callbacks+=SampelGrid"], SystemExit, "Did you mean 'SampleGrid'"),
+    (["--model=LitVAE", *DIGITS, "--trainer.max_epoks=3"], SystemExit, "Did you mean 'trainer.max_epochs'"),
+    # training that leaves the numbers
+    (
+        ["--model=LitVAE", *DIGITS, "--model.optimizer.lr=1e30"],
+        FloatingPointError,
+        r"train/(loss|\w+) is (nan|inf) in epoch 0: lower the learning rate",
+    ),
 ]
 
 
@@ -92,7 +106,73 @@ def test_bad_options(
         train.main(["fit", *words, f"--trainer.default_root_dir={tmp_path}", "--trainer.accelerator=cpu"])
     said = capsys.readouterr().err.replace("\n", " ") if kind is SystemExit else str(caught.value)
     assert re.search(message, said), said
-    assert not list(tmp_path.glob("*/*"))
+    assert not list(tmp_path.glob("*/*/checkpoints/*"))
+    if kind is not FloatingPointError:  # which a run finds out after it has begun
+        assert not list(tmp_path.glob("*/*"))
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("trainer: {max_epoks: 1}", "trainer.max_epoks.*Did you mean 'trainer.max_epochs'"),
+        ("modle: {class_path: LitVAE}", "modle.*Did you mean 'model'"),
+        ("model: {class_path: LitVAE, init_args: {latentdim: 3}}", "latentdim.*Did you mean 'latent_dim'"),
+    ],
+)
+def test_an_unknown_key_in_a_config(
+    line: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bad.yaml").write_text(f"data: {{class_path: DigitsDataModule}}\n{line}\n")
+    with pytest.raises(SystemExit):
+        train.main(["fit", f"--config={tmp_path}/bad.yaml"])
+    assert re.search(message, capsys.readouterr().err.replace("\n", " "))
+
+
+class NotNumbers(DigitsDataModule):
+    """Digits of which one pixel is not a number."""
+
+    def on_after_batch_transfer(self, batch: tuple[Tensor, Tensor], dataloader_idx: int) -> tuple[Tensor, Tensor]:
+        """As usual, but for that pixel."""
+        x, y = super().on_after_batch_transfer(batch, dataloader_idx)
+        x[0, 0, 0, 0] = torch.nan
+        return x, y
+
+
+@pytest.mark.parametrize(
+    ("model", "kind", "message"),
+    [
+        ("LitVAE", FloatingPointError, "train/loss is nan in epoch 0.*see that the images are numbers"),
+        ("LitDCGAN", FloatingPointError, "d/loss is not a number at batch 0"),
+        ("LitRBM", ValueError, "the training images have no contrast: mean nan"),
+        ("LitClassifier", FloatingPointError, "train/loss is nan in epoch 0"),
+    ],
+)
+def test_images_that_are_not_numbers(model: str, kind: type[Exception], message: str, tmp_path: Path) -> None:
+    words = [f"--model={model}", "--data=tests.test_bad_input.NotNumbers", "--data.batch_size=16"]
+    words += ["--trainer.max_epochs=1", "--trainer.limit_train_batches=2", "--trainer.log_every_n_steps=1"]
+    with pytest.raises(kind, match=message):
+        train.main(["fit", *words, f"--trainer.default_root_dir={tmp_path}", "--trainer.accelerator=cpu"])
+    assert not list(tmp_path.glob("*/*/checkpoints/*"))
+
+
+def test_images_of_one_value(tmp_path: Path) -> None:
+    for name in ("train", "t10k"):
+        write_idx(tmp_path / "MNIST/raw" / f"{name}-images-idx3-ubyte", np.full((40, 28, 28), 9))
+        write_idx(tmp_path / "MNIST/raw" / f"{name}-labels-idx1-ubyte", np.arange(40) % 10)
+    words = [
+        "--data=MNISTDataModule",
+        f"--data.data_dir={tmp_path}",
+        "--data.val_fraction=0.5",
+        "--trainer.max_epochs=1",
+    ]
+    words += [
+        "--trainer.accelerator=cpu",
+        "--trainer.log_every_n_steps=1",
+        f"--trainer.default_root_dir={tmp_path}/runs",
+    ]
+    with pytest.raises(ValueError, match=r"the training images have no contrast: mean 0\.03"):
+        train.main(["fit", "--model=LitRBM", *words])
+    train.main(["fit", "--model=LitVAE", *words])  # has no scale to take from them: it learns one grey
 
 
 @pytest.fixture(scope="module")

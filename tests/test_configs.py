@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 import train
+from tests.processes import assert_ranks_are_equal, fit_on_two
 
 CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.yaml"))
 
@@ -41,6 +43,24 @@ def test_config_trains_and_tests(config: Path, fake_data: Path, tmp_path: Path, 
     if yaml.safe_load(config.read_text())["trainer"].get("callbacks"):
         assert list((tmp_path / config.stem).glob("version_*/pictures/*.png"))
     assert any(name.startswith("test/") for name in cli.trainer.callback_metrics)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+def test_config_trains_on_two_processes(config: Path, fake_data: Path, tmp_path: Path, a_checkpoint: Path) -> None:
+    """As it is, without a flag but for the devices: weights equal to the bit, and each picture made once."""
+    words = [f"--config={config}", f"--data.data_dir={fake_data}", f"--trainer.default_root_dir={tmp_path}"]
+    if "encoder_ckpt" in config.read_text():
+        words.append(f"--model.encoder_ckpt={a_checkpoint}")
+    words += ["--data.batch_size=16", "--trainer.max_epochs=2", "--trainer.limit_train_batches=3"]
+    fit_on_two(tmp_path, *words, "--trainer.log_every_n_steps=1", "--trainer.callbacks+=tests.ranks.WeightsPerRank")
+    run = tmp_path / config.stem / "version_0"
+    assert [path.name for path in run.parent.iterdir()] == ["version_0"]
+    assert_ranks_are_equal(run)
+    checkpoint = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    assert (
+        checkpoint["global_step"] == checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]["completed"]
+    )
 
 
 def test_there_are_configs() -> None:

@@ -1,7 +1,9 @@
 """Runs that are stopped from outside: by Ctrl-C, by SIGTERM, and by SIGKILL, which no process can answer."""
 
 import random
+import re
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -68,6 +70,36 @@ def test_a_signal_saves_and_says_how_to_resume(sent: signal.Signals, status: int
     start(root, f"resumed_{status}", f"--ckpt_path={checkpoint}").finish()
     assert 0 < step < load(checkpoints(root, "whole") / "last.ckpt")["global_step"]
     assert_equal_ends(root, "whole", f"resumed_{status}")
+
+
+@pytest.mark.slow
+def test_a_signal_in_the_middle_of_a_validation(root: Path) -> None:
+    """The epoch is over by then; the run that goes on neither repeats nor skips a batch."""
+    start(root, "validating", "--trainer.callbacks+=tests.ranks.StopInValidation").finish(143)
+    checkpoint = checkpoints(root, "validating") / "interrupted.ckpt"
+    assert load(checkpoint)["global_step"] == 2 * load(checkpoints(root, "whole") / "last.ckpt")["global_step"] / EPOCHS
+    start(root, "validated", f"--ckpt_path={checkpoint}").finish()
+    assert_equal_ends(root, "whole", "validated")
+
+
+@pytest.mark.slow
+def test_a_disk_that_fills_up(root: Path, tmp_path: Path) -> None:
+    """The run ends with a message; the newest whole checkpoint goes on, where there is room, to the same end."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", disk], check=False).returncode:
+        pytest.skip("only the superuser may mount a small tmpfs")
+    try:
+        said = start(disk, "small", "--trainer.callbacks.filename={step}", "--trainer.callbacks.save_top_k=-1").finish(
+            1
+        )
+        assert re.search(r"\.ckpt could not be written \(.*\); .* Make room, or pass another folder", said)
+        whole = [path for path in checkpoints(disk, "small").iterdir() if load(path)["global_step"]]
+        newest = max(whole, key=lambda path: path.stat().st_mtime_ns)
+        start(root, "roomier", f"--ckpt_path={newest}").finish()
+    finally:
+        subprocess.run(["umount", disk], check=True)
+    assert_equal_ends(root, "whole", "roomier")
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import train
 from lit_models import LitVAE
+from tests.processes import assert_ranks_are_equal
 
 ROOT = Path(__file__).parent.parent
 
@@ -293,14 +294,6 @@ def two_processes(*words: str) -> str:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr
-
-
-def assert_ranks_are_equal(run: Path) -> None:
-    ranks = [torch.load(run / f"weights_rank{rank}.pt", weights_only=True) for rank in range(2)]
-    assert torch.equal(*ranks)
-    # the same noise on every process would make two processes see half as much of it
-    noise = [torch.load(run / f"noise_rank{rank}.pt", weights_only=True) for rank in range(2)]
-    assert not torch.equal(*noise)
 
 
 @pytest.mark.slow
