@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import train
 from lit_models import LitVAE
-from tests.processes import assert_ranks_are_equal
+from tests.processes import assert_ranks_are_equal, fit_on_two
 
 ROOT = Path(__file__).parent.parent
 
@@ -354,7 +354,8 @@ def test_two_processes_are_one_with_a_doubled_batch(how: str, fake_data: Path, t
         "--trainer.max_epochs=2",
         f"--trainer.default_root_dir={tmp_path}",
     ]
-    two_processes(*words, "--data.batch_size=16", "--experiment=two")
+    two = ["--data.batch_size=16", "--experiment=two", "--trainer.log_every_n_steps=1"]
+    fit_on_two(tmp_path, *words, *two, "--trainer.callbacks+=tests.ranks.WeightsPerRank")
     assert_ranks_are_equal(tmp_path / "two" / "version_0")
     alone = ["--data.batch_size=32", "--experiment=one", "--trainer.enable_progress_bar=false"]
     train.main(["fit", *words, *alone, "--trainer.accelerator=cpu", "--trainer.log_every_n_steps=1"])
