@@ -14,14 +14,15 @@ class StillChains(Callback):
     """Takes the noise out of RBM chains, for the length of a fit: units go where they most likely are."""
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Replace both draws."""
-        self.draws = (rbm.draw_hidden, rbm.draw_visible)
+        """Replace the draws."""
+        self.draws = (rbm.draw_hidden, rbm.draw_visible, rbm.draw_logits)
         rbm.draw_hidden = lambda logits, generator=None: (logits > 0).to(logits.dtype)
         rbm.draw_visible = lambda mean, sigma: mean
+        rbm.draw_logits = lambda mean, root: mean
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Put them back."""
-        rbm.draw_hidden, rbm.draw_visible = self.draws
+        rbm.draw_hidden, rbm.draw_visible, rbm.draw_logits = self.draws
 
 
 class WeightsPerRank(Callback):

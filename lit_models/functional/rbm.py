@@ -73,6 +73,9 @@ def free_energy(rbm: RBM, v: Tensor, logits: Tensor | None = None) -> Tensor:
 def gibbs_chain(rbm: RBM, logits: Tensor, steps: int) -> tuple[Tensor, Tensor]:
     """Alternate between the layers: h from its logits, v from h, and so on; nothing here gets a gradient.
 
+    Until the last step nobody asks for v, only for the next logits, which given h are Gaussian: those steps walk in H
+    dimensions, in distribution exactly as they would in all D of v. Equation (13) of docs/rbm.md, at beta 1.
+
     Args:
         rbm: the parameters.
         logits: (N, H) hidden logits of where the chains start.
@@ -81,12 +84,14 @@ def gibbs_chain(rbm: RBM, logits: Tensor, steps: int) -> tuple[Tensor, Tensor]:
     Returns:
         The last v, and the mean of p(v | h) that it was drawn around, (N, D) each.
     """
-    for step in range(steps):
-        mean = visible_mean(rbm, draw_hidden(logits))
-        v = draw_visible(mean, rbm.sigma)
-        if step + 1 < steps:
-            logits = hidden_logits(rbm, v)
-    return v, mean
+    if steps > 1:
+        constant = rbm.hidden_bias + rbm.weight @ (rbm.visible_bias / rbm.sigma)  # (H,)
+        gram = rbm.weight @ rbm.weight.T  # (H, H), the covariance of W eps for standard normal eps
+        root = _cholesky(gram)
+        for _ in range(steps - 1):
+            logits = draw_logits(torch.addmm(constant, draw_hidden(logits), gram), root)
+    mean = visible_mean(rbm, draw_hidden(logits))
+    return draw_visible(mean, rbm.sigma), mean
 
 
 @torch.no_grad()
@@ -110,6 +115,17 @@ def draw_hidden(logits: Tensor, generator: torch.Generator | None = None) -> Ten
 def draw_visible(mean: Tensor, sigma: Tensor) -> Tensor:
     """V from p(v | h), (N, D)."""
     return torch.addcmul(mean, sigma, torch.randn_like(mean))
+
+
+def draw_logits(mean: Tensor, root: Tensor) -> Tensor:
+    """Hidden logits of v from p(v | h), (N, H), around their mean; `root` is that of their covariance."""
+    return torch.addmm(mean, torch.randn_like(mean), root.T)
+
+
+def _cholesky(gram: Tensor) -> Tensor:
+    """L with L L^T = gram; a multiple of the rounding error on the diagonal, for filters that depend on each other."""
+    jitter = 10 * torch.finfo(gram.dtype).eps * gram.trace()
+    return torch.linalg.cholesky_ex(gram + jitter * torch.eye(len(gram), dtype=gram.dtype, device=gram.device))[0]
 
 
 def log_partition(rbm: RBM, chunk: int = 2**16) -> Tensor:

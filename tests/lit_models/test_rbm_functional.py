@@ -90,6 +90,31 @@ def test_a_gibbs_step_draws_from_both_conditionals() -> None:
     torch.testing.assert_close((drawn - mean).square().mean(0), rbm.sigma.square(), rtol=0.02, atol=0)
 
 
+@pytest.mark.parametrize("hidden_dim", [2, 3])  # with 3 filters of 2 pixels, the logits lie in a plane
+def test_a_chain_among_the_hidden_units_is_the_chain_through_the_pixels(hidden_dim: int) -> None:
+    """Mean and covariance of v, and of its logits, after three steps; the long way around draws every v."""
+    rbm = make_rbm(hidden_dim, 2)
+    n = 400_000
+    start = hidden_logits(rbm, torch.tensor([[0.3, -0.8]], dtype=torch.float64)).expand(n, -1)
+    short, _ = gibbs_chain(rbm, start, steps=3)
+    logits = start
+    for _ in range(3):
+        through, _ = gibbs_chain(rbm, logits, steps=1)
+        logits = hidden_logits(rbm, through)
+    for found, expected in ((short, through), (hidden_logits(rbm, short), logits)):
+        torch.testing.assert_close(found.mean(0), expected.mean(0), rtol=0, atol=0.03)
+        torch.testing.assert_close(found.T.cov(), expected.T.cov(), rtol=0.02, atol=0.05)
+
+
+def test_filters_that_are_zero_or_alike_do_not_break_a_chain() -> None:
+    rbm = make_rbm(4, 6)._replace(weight=torch.zeros(4, 6))
+    alike = rbm._replace(weight=torch.full((4, 6), 30.0))
+    for broken in (rbm, alike):
+        single = RBM(*(value.float() for value in broken))
+        v, _ = gibbs_chain(single, torch.zeros(5, 4), steps=4)
+        assert v.isfinite().all()
+
+
 def test_chains_never_get_a_gradient() -> None:
     rbm = make_rbm(3, 2, requires_grad=True)
     v, mean = gibbs_chain(rbm, hidden_logits(rbm, torch.randn(4, 2, dtype=torch.float64)), steps=3)
