@@ -27,7 +27,7 @@ RUNS = {
 
 
 class FrontierPoints(Callback):
-    """After each of `EPOCHS`: mean-field MSE per pixel, after the cut, and exact log-likelihood per image of the test split."""
+    """Of the test split after each of `EPOCHS`: mean-field MSE per pixel, after the cut, and exact log-likelihood."""
 
     def __init__(self) -> None:
         self.points: list[tuple[float, float]] = []

@@ -1,24 +1,56 @@
 """A shipped config through train.py, timed from inside."""
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import train
-from benchmarks.timer import EpochTimer, StepTimer
+from benchmarks.timer import EpochTimer
+from lit_models import LitDCGAN
 
 
-def timed_fit(config: str, data_dir: str, timer: type[EpochTimer | StepTimer], *words: str) -> list[float]:
-    """Seconds that `timer` took down while `train.py fit` ran a config with its logging, checkpoints and callbacks on.
+def epochs_of(config: str, data_dir: str, device: str, epochs: int, steps: int, *words: str) -> list[float]:
+    """Seconds of each epoch of `train.py fit`, with the config's logging, checkpoints and callbacks on.
 
     Args:
         config: name of a file in configs/, without its ending.
         data_dir: folder of the data sets.
-        timer: what to time.
+        device: "cpu" or "cuda".
+        epochs: how many.
+        steps: at most so many batches an epoch.
         words: more of the command line.
     """
     with tempfile.TemporaryDirectory() as runs:
         where = [f"--data.data_dir={data_dir}", f"--trainer.default_root_dir={runs}"]
-        where.append("--trainer.accelerator=cpu")  # where the loops beside it run
-        callback = f"--trainer.callbacks+=benchmarks.timer.{timer.__name__}"
-        cli = train.main(["fit", f"--config=configs/{config}.yaml", *where, *words, callback])
-    timers = [c for c in vars(cli.trainer)["callbacks"] if isinstance(c, timer)]
-    return timers[0].seconds
+        where.append(f"--trainer.accelerator={'gpu' if device == 'cuda' else 'cpu'}")
+        where += [f"--trainer.max_epochs={epochs}", f"--trainer.limit_train_batches={steps}"]
+        words += ("--trainer.callbacks+=benchmarks.timer.EpochTimer",)
+        cli = train.main(["fit", f"--config=configs/{config}.yaml", *where, *words])
+    (timer,) = [c for c in vars(cli.trainer)["callbacks"] if isinstance(c, EpochTimer)]
+    return timer.seconds
+
+
+def probe(data_dir: str, device: str, epochs: int, steps: int) -> list[float]:
+    """The probe of an untrained discriminator, without the baseline beside it."""
+    with _untrained_gan() as checkpoint:
+        return epochs_of(
+            "probe_mnist",
+            data_dir,
+            device,
+            epochs,
+            steps,
+            "--model.encoder=random",
+            f"--model.encoder_ckpt={checkpoint}",
+        )
+
+
+@contextmanager
+def _untrained_gan() -> Iterator[Path]:
+    from lightning.pytorch import Trainer
+
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = Trainer(default_root_dir=folder, accelerator="cpu", logger=False, enable_checkpointing=False)
+        trainer.strategy.connect(LitDCGAN((1, 28, 28)))
+        trainer.save_checkpoint(Path(folder) / "gan.ckpt")
+        yield Path(folder) / "gan.ckpt"
