@@ -72,7 +72,12 @@ class NamedModule(LightningModule):
 
     def _seed_noise(self, seed: int, batch: int) -> None:
         # the CPU's generator reads 32 bits: runs start far apart, batches and processes count up from there
-        torch.manual_seed((seed * 2654435761 + batch * self.trainer.world_size + self.global_rank) % 2**32)
+        value = (seed * 2654435761 + batch * self.trainer.world_size + self.global_rank) % 2**32
+        # torch.manual_seed would do all of this, but for every kind of device that there could be, at a millisecond a
+        # step; and where a device has not been used, it keeps each seed, with a stack trace, until it is
+        torch.default_generator.manual_seed(value)
+        if self.device.type != "cpu":
+            getattr(torch, self.device.type).manual_seed(value)
 
 
 class LitModel(NamedModule):

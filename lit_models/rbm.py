@@ -8,6 +8,7 @@ import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor, nn
+from torch.nn.functional import mse_loss
 
 from lit_models.base import Batch, LitModel
 from lit_models.checks import check_at_least, check_choice, check_image_shape, check_images
@@ -274,10 +275,10 @@ class LitRBM(LitModel):
         values = {"free_energy": free_energy(rbm, v, logits).mean()}
         if chain is None:
             chain, mean = self._chain_from(rbm, logits.detach())
-            values["cd_mse"] = (self.scale.inverse(mean) - x).square().mean()
+            values["cd_mse"] = self.scale.std**2 * mse_loss(mean, v)
         chain_energy = free_energy(rbm, chain.detach()).mean()
         if stage != "train":
-            values["mean_field_mse"] = (self.scale.inverse(visible_mean(rbm, logits.sigmoid())) - x).square().mean()
+            values["mean_field_mse"] = self.scale.std**2 * mse_loss(visible_mean(rbm, logits.sigmoid()), v)
         loss = values["free_energy_gap"] = values["free_energy"] - chain_energy
         if self.learning == "exact":
             loss = values["loss"] = values["free_energy"] + log_partition(rbm) + self.scale.log_volume()
