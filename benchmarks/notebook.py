@@ -5,6 +5,7 @@ Each function trains some epochs of at most `steps` batches of 128 and returns t
 
 import time
 from collections.abc import Callable
+from itertools import islice
 
 import torch
 from torch import Tensor, nn
@@ -24,9 +25,7 @@ def train(
     seconds = []
     for _ in range(epochs):
         start, total = time.perf_counter(), 0.0
-        for done, (x, y) in enumerate(loader):
-            if done == steps:
-                break
+        for x, y in islice(loader, steps):
             total += step(x.to(device), y.to(device))
         seconds.append(time.perf_counter() - start)
     return seconds

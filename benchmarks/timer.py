@@ -10,18 +10,15 @@ class EpochTimer(Callback):
     """Times the training batches of each epoch, with everything that the run does between them.
 
     The clock starts before the first batch and stops after the last, before validation, checkpoints and end-of-epoch
-    pictures: what a hand-written training loop times too. What comes between two epochs is taken down beside it.
+    pictures: what a hand-written training loop times too.
     """
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
-        self.between: list[float] = []
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
         self._start = time.perf_counter()
-        if self.seconds:
-            self.between.append(self._start - self._end)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: object, batch_idx: int
@@ -30,5 +27,4 @@ class EpochTimer(Callback):
         if trainer.is_last_batch:
             if pl_module.device.type == "cuda":
                 torch.cuda.synchronize()
-            self._end = time.perf_counter()
-            self.seconds.append(self._end - self._start)
+            self.seconds.append(time.perf_counter() - self._start)

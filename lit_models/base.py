@@ -66,6 +66,19 @@ class NamedModule(LightningModule):
         close_epoch(checkpoint)
         self.noise_seed = checkpoint.get("noise_seed", self.noise_seed)
 
+    def predict_step(self, batch: Batch, batch_idx: int) -> tuple[Tensor, Tensor]:
+        """Codes (N, D) and labels (N,) of a batch.
+
+        Raises:
+            TypeError: the model has no `encode`.
+        """
+        if not hasattr(self, "encode"):
+            raise TypeError(
+                f"predict writes codes, and {type(self).__name__} has none: predict with the model it looks at"
+            )
+        x, y = batch
+        return self.encode(x, y), y  # type: ignore[operator]
+
     def _logs_this_step(self) -> bool:
         """Whether figures of this batch are logged: the moment to read values that a device must be waited for."""
         return self.trainer.is_last_batch or (self.global_step + 1) % self._log_every == 0
@@ -76,7 +89,7 @@ class NamedModule(LightningModule):
         # torch.manual_seed would do all of this, but for every kind of device that there could be, at a millisecond a
         # step; and where a device has not been used, it keeps each seed, with a stack trace, until it is
         torch.default_generator.manual_seed(value)
-        if self.device.type != "cpu":
+        if self.device.type in ("cuda", "mps", "xpu"):
             getattr(torch, self.device.type).manual_seed(value)
 
 

@@ -6,7 +6,6 @@ import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 
-from lit_models.base import Batch
 from lit_models.checks import check_at_least, check_image_shape, check_images, check_share
 from lit_models.classification import ClassificationModel
 from lit_models.networks.convnet import ConvNet
@@ -57,8 +56,3 @@ class LitClassifier(ClassificationModel):
         """Features, (N, D), at least 0, of images (N, C, H, W) in [0, 1]; `y` is ignored."""
         check_images(x, self.image_shape)
         return self.network.features(x)
-
-    def predict_step(self, batch: Batch, batch_idx: int) -> tuple[Tensor, Tensor]:
-        """Codes (N, D) and labels (N,) of a batch."""
-        x, y = batch
-        return self.encode(x), y

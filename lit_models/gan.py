@@ -183,11 +183,6 @@ class LitDCGAN(AdversarialModel):
         self.untoggle_optimizer(optimizer)
         self.record("g", [loss])
 
-    def predict_step(self, batch: Batch, batch_idx: int) -> tuple[Tensor, Tensor]:
-        """Codes (N, D) and labels (N,) of a batch."""
-        x, y = batch
-        return self.encode(x), y
-
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Measure the running average at an epoch's end: here, where all processes are, not where one draws samples."""
         if self.ema is not None and self.trainer.is_last_batch:

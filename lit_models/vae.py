@@ -159,11 +159,6 @@ class LitVAE(LitModel):
         figures["active_units"].update(mu)
         return loss
 
-    def predict_step(self, batch: Batch, batch_idx: int) -> tuple[Tensor, Tensor]:
-        """Codes (N, D) and labels (N,) of a batch."""
-        x, y = batch
-        return self.encode(x, y), y
-
     def _check_labels(self, y: Tensor | None, n: int) -> None:
         # Reads the labels back from the device, so only what users call does it, never a step.
         if self.conditional:

@@ -34,7 +34,8 @@ class Run:
 
     def __init__(self, log: Path, words: list[str], environment: dict[str, str] | None = None) -> None:
         self.log = log
-        self.process = _CONTEXT.Process(target=_fit, args=(words, str(log), environment or {}))
+        arguments = (words, str(log), environment or {})
+        self.process = _CONTEXT.Process(target=_fit, args=arguments, daemon=True)  # nothing outlives the tests
         self.process.start()
 
     @property
@@ -56,12 +57,20 @@ class Run:
     def finish(self, status: int = 0) -> str:
         """Wait for the end, and see that it is the one expected; what the run said."""
         self.process.join(_PATIENCE)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
         assert self.process.exitcode == status, f"{self.process.exitcode}: {self.said}"
         return self.said
 
 
 def fit_on_two(folder: Path, *words: str) -> str:
-    """`train.py fit` on two processes that torchrun might have started; what both said. Warnings are errors."""
+    """`train.py fit` on two processes; what both said. Warnings are errors."""
+    return "".join([run.finish() for run in start_two(folder, *words)])
+
+
+def start_two(folder: Path, *words: str) -> list[Run]:
+    """Two processes of one `train.py fit`, as torchrun would start them."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -71,7 +80,7 @@ def fit_on_two(folder: Path, *words: str) -> str:
     for rank in ("0", "1"):
         ranks = {"RANK": rank, "LOCAL_RANK": rank, "GROUP_RANK": "0", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
         runs.append(Run(folder / f"rank{rank}.log", list(words), where | ranks))
-    return "".join([run.finish() for run in runs])
+    return runs
 
 
 def assert_ranks_are_equal(run: Path) -> None:

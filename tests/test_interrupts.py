@@ -10,14 +10,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.processes import Run
+from tests.processes import Run, start_two
 
 EPOCHS = 12
 
 
 def start(root: Path, name: str, *words: str) -> Run:
-    """A VAE on the digits, 22 batches an epoch, with a checkpoint after every batch."""
-    usual = [
+    return Run(root / f"{name}.log", [*words_of(root, name), *words])
+
+
+def words_of(root: Path, name: str) -> list[str]:
+    """A VAE on the digits, 18 batches an epoch, with a checkpoint after every batch."""
+    return [
         "--model=LitVAE",
         "--data=DigitsDataModule",
         f"--trainer.max_epochs={EPOCHS}",
@@ -28,8 +32,8 @@ def start(root: Path, name: str, *words: str) -> Run:
         "--trainer.accelerator=cpu",
         "--trainer.log_every_n_steps=1",
         "--data.batch_size=64",
+        f"--experiment={name}",
     ]
-    return Run(root / f"{name}.log", [*usual, f"--experiment={name}", *words])
 
 
 def checkpoints(root: Path, name: str) -> Path:
@@ -38,6 +42,14 @@ def checkpoints(root: Path, name: str) -> Path:
 
 def load(path: Path) -> dict:
     return torch.load(path, weights_only=True)
+
+
+def go_on(root: Path, name: str, checkpoint: Path) -> None:
+    """Resume; and not begin anew, which equal seeds would bring to the same end."""
+    assert (
+        f"Restored all states from the checkpoint at {checkpoint}"
+        in start(root, name, f"--ckpt_path={checkpoint}").finish()
+    )
 
 
 def assert_equal_ends(root: Path, one: str, other: str) -> None:
@@ -67,7 +79,7 @@ def test_a_signal_saves_and_says_how_to_resume(sent: signal.Signals, status: int
     checkpoint = folder / "interrupted.ckpt"
     step = load(checkpoint)["global_step"]
     assert f"Interrupted at batch {step}. Go on with: --ckpt_path {checkpoint}" in said
-    start(root, f"resumed_{status}", f"--ckpt_path={checkpoint}").finish()
+    go_on(root, f"resumed_{status}", checkpoint)
     assert 0 < step < load(checkpoints(root, "whole") / "last.ckpt")["global_step"]
     assert_equal_ends(root, "whole", f"resumed_{status}")
 
@@ -78,8 +90,26 @@ def test_a_signal_in_the_middle_of_a_validation(root: Path) -> None:
     start(root, "validating", "--trainer.callbacks+=tests.ranks.StopInValidation").finish(143)
     checkpoint = checkpoints(root, "validating") / "interrupted.ckpt"
     assert load(checkpoint)["global_step"] == 2 * load(checkpoints(root, "whole") / "last.ckpt")["global_step"] / EPOCHS
-    start(root, "validated", f"--ckpt_path={checkpoint}").finish()
+    go_on(root, "validated", checkpoint)
     assert_equal_ends(root, "whole", "validated")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_signal_to_one_of_two_processes_stops_both_after_the_same_batch(rank: int, root: Path) -> None:
+    name = f"two_{rank}"
+    runs = start_two(root, *words_of(root, name))
+    newest = checkpoints(root, name) / "newest.ckpt"
+    runs[0].wait_until(newest.exists)
+    time.sleep(0.3)
+    runs[rank].send(signal.SIGTERM)
+    said = "".join([run.finish(143) for run in runs])
+    checkpoint = checkpoints(root, name) / "interrupted.ckpt"
+    step = load(checkpoint)["global_step"]
+    assert said.count(f"Interrupted at batch {step}.") == 1
+    again = start_two(root, *words_of(root, f"again_{rank}"), f"--ckpt_path={checkpoint}")
+    assert "Restored all states" in "".join([run.finish() for run in again])
+    assert load(checkpoints(root, f"again_{rank}") / "last.ckpt")["global_step"] > step
 
 
 @pytest.mark.slow
@@ -96,7 +126,7 @@ def test_a_disk_that_fills_up(root: Path, tmp_path: Path) -> None:
         assert re.search(r"\.ckpt could not be written \(.*\); .* Make room, or pass another folder", said)
         whole = [path for path in checkpoints(disk, "small").iterdir() if load(path)["global_step"]]
         newest = max(whole, key=lambda path: path.stat().st_mtime_ns)
-        start(root, "roomier", f"--ckpt_path={newest}").finish()
+        go_on(root, "roomier", newest)
     finally:
         subprocess.run(["umount", disk], check=True)
     assert_equal_ends(root, "whole", "roomier")
@@ -122,6 +152,7 @@ def test_ten_kills_lose_nothing(root: Path) -> None:
         assert load(newest)["global_step"] > step
         step = load(newest)["global_step"]
         words = [f"--ckpt_path={newest}"]
+        assert number == 0 or "Restored all states from the checkpoint" in run.said
     assert halves > 0, "no kill came while a checkpoint was being written"
-    start(root, "survivor", *words).finish()
+    go_on(root, "survivor", newest)
     assert_equal_ends(root, "whole", "survivor")

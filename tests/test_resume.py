@@ -47,6 +47,10 @@ def weights(checkpoint: Path) -> dict[str, torch.Tensor]:
     return torch.load(checkpoint, weights_only=True)["state_dict"]
 
 
+def step_of(checkpoint: Path) -> int:
+    return int(checkpoint.stem.rpartition("=")[2])
+
+
 def assert_equal(wanted: dict[str, torch.Tensor], found: dict[str, torch.Tensor], how: str) -> None:
     for name, value in wanted.items():
         assert torch.equal(value, found[name]), f"{name}, {how}"
@@ -69,6 +73,8 @@ def test_resume_is_exact(model: str, tmp_path: Path) -> None:
         resumed = fit(tmp_path, f"from_{step}", *words, f"--ckpt_path={checkpoint}")
         found = weights(resumed / "last.ckpt")
         assert_equal(wanted, found, f"resumed from step {step}")
+        # the run did go on, and not begin anew: equal seeds would bring it to the same end
+        assert min(map(step_of, resumed.glob("epoch=*-step=*.ckpt"))) > step
     (checkpoint,) = (tmp_path / "from_10").glob("version_0/checkpoints/epoch=*-step=12.ckpt")
     again = fit(tmp_path, "again", *words, f"--ckpt_path={checkpoint}")
     assert_equal(wanted, weights(again / "last.ckpt"), "resumed from step 12 of the run resumed from step 10")

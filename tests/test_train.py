@@ -218,14 +218,35 @@ def test_a_checkpoint_that_does_not_fit(tmp_path: Path) -> None:
         train.main(["test", *arguments(tmp_path), "--ckpt_path=nowhere.ckpt"])
 
 
-def test_predict_writes_codes_of_the_test_split(tmp_path: Path) -> None:
-    fit(tmp_path, "--trainer.max_epochs=1", "--experiment=a")
-    checkpoint = f"--ckpt_path={tmp_path}/a/version_0/checkpoints/best.ckpt"
-    cli = train.main(["predict", *arguments(tmp_path), checkpoint])
-    with np.load(tmp_path / "LitVAE/version_0/codes.npz") as file:
+@pytest.mark.parametrize("model", ["LitVAE", "LitRBM"])
+def test_predict_writes_codes_of_the_test_split(model: str, tmp_path: Path) -> None:
+    words = arguments(tmp_path, "--experiment=a")
+    if model == "LitRBM":
+        words[:3] = ["--model=LitRBM", "--model.hidden_dim=2"]
+    train.main(
+        ["fit", *words, "--trainer.max_epochs=1", "--trainer.limit_train_batches=2", "--trainer.log_every_n_steps=1"]
+    )
+    cli = train.main(["predict", *words, f"--ckpt_path={tmp_path}/a/version_0/checkpoints/last.ckpt"])
+    with np.load(tmp_path / "a/version_1/codes.npz") as file:
         written = dict(file)
     assert written["codes"].shape == (359, 2)
     assert np.array_equal(written["labels"], cli.datamodule.splits["test"][1].numpy())
+    x = cli.datamodule.splits["test"][0].float() / 255
+    torch.testing.assert_close(torch.from_numpy(written["codes"]), cli.model.encode(x).detach())
+
+
+@pytest.mark.filterwarnings("ignore:predict without --ckpt_path")
+def test_a_probe_has_no_codes_to_predict(tmp_path: Path) -> None:
+    fit(
+        tmp_path,
+        "--trainer.max_epochs=1",
+        "--experiment=a",
+        "--trainer.limit_train_batches=2",
+        "--trainer.log_every_n_steps=1",
+    )
+    words = ["--model=LitProbe", f"--model.encoder_ckpt={tmp_path}/a/version_0/checkpoints/last.ckpt"]
+    with pytest.raises(TypeError, match="LitProbe has none: predict with the model it looks at"):
+        train.main(["predict", *words, *arguments(tmp_path)[3:]])
 
 
 def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:

@@ -86,8 +86,7 @@ def gibbs_chain(rbm: RBM, logits: Tensor, steps: int) -> tuple[Tensor, Tensor]:
     """
     if steps > 1:
         constant = rbm.hidden_bias + rbm.weight @ (rbm.visible_bias / rbm.sigma)  # (H,)
-        gram = rbm.weight @ rbm.weight.T  # (H, H), the covariance of W eps for standard normal eps
-        root = _cholesky(gram)
+        gram, root = _gram(rbm.weight)  # (H, H), the covariance of W eps for standard normal eps
         for _ in range(steps - 1):
             logits = draw_logits(torch.addmm(constant, draw_hidden(logits), gram), root)
     mean = visible_mean(rbm, draw_hidden(logits))
@@ -122,10 +121,14 @@ def draw_logits(mean: Tensor, root: Tensor) -> Tensor:
     return torch.addmm(mean, torch.randn_like(mean), root.T)
 
 
-def _cholesky(gram: Tensor) -> Tensor:
-    """L with L L^T = gram; a multiple of the rounding error on the diagonal, for filters that depend on each other."""
-    jitter = 10 * torch.finfo(gram.dtype).eps * gram.trace()
-    return torch.linalg.cholesky_ex(gram + jitter * torch.eye(len(gram), dtype=gram.dtype, device=gram.device))[0]
+def _gram(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """G = W W^T and L with L L^T = G; a multiple of the rounding error on G's diagonal lets filters be alike."""
+    # a GPU may multiply 32-bit numbers in 19 bits, after which G can have no root
+    wide = weight.to(torch.float64 if weight.is_cuda else torch.promote_types(weight.dtype, torch.float32))
+    gram = wide @ wide.T
+    jitter = 10 * torch.finfo(wide.dtype).eps * gram.trace()
+    root = torch.linalg.cholesky_ex(gram + jitter * torch.eye(len(gram), dtype=wide.dtype, device=wide.device))[0]
+    return gram.to(weight.dtype), root.to(weight.dtype)
 
 
 def log_partition(rbm: RBM, chunk: int = 2**16) -> Tensor:

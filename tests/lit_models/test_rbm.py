@@ -334,11 +334,12 @@ def test_chains_that_processes_cannot_share(data: KMNISTDataModule, tmp_path: Pa
         model.setup("fit")
 
 
-def test_half_precision_does_not_reach_the_draws(data: KMNISTDataModule, tmp_path: Path) -> None:
+@pytest.mark.parametrize("learning", ["cd", "exact"])
+def test_half_precision_does_not_reach_the_draws(learning: str, data: KMNISTDataModule, tmp_path: Path) -> None:
     weights = []
     for precision in ("32-true", "bf16-mixed"):
         torch.manual_seed(0)
-        model = LitRBM(SHAPE, learning="exact", hidden_dim=4)
+        model = LitRBM(SHAPE, learning=learning, hidden_dim=4)
         make_trainer(tmp_path, precision=precision).fit(model, datamodule=data)
         weights.append(model.weight.detach())
     assert torch.equal(*weights)
