@@ -310,7 +310,8 @@ def test_schedulers_step_each_epoch(data: MNISTDataModule, tmp_path: Path) -> No
     assert [o.param_groups[0]["lr"] for o in trainer.optimizers] == pytest.approx([2e-6, 5e-5])
 
 
-@pytest.mark.parametrize("precision", ["32-true", pytest.param("bf16-mixed", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_resume_equals_the_uninterrupted_run(precision: str, data: MNISTDataModule, tmp_path: Path) -> None:
     """Two epochs, and one and a resumed second one, end equal to the bit: noise, optimizers, schedulers, average."""
 
@@ -358,6 +359,7 @@ def test_validation_in_an_epoch_keeps_accumulated_gradients(data: MNISTDataModul
     assert torch.equal(*weights)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_loads_at_a_prompt(data: MNISTDataModule, tmp_path: Path) -> None:
     model = LitDCGAN(SHAPE, ema_decay=0.5)
     trainer = make_trainer(tmp_path)
