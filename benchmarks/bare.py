@@ -64,7 +64,7 @@ def rbm(data_dir: str, device: str, epochs: int, steps: int, hidden_dim: int) ->
     """CD-5 on KMNIST."""
     data = _set_up(KMNISTDataModule, data_dir, 0.0)
     model = LitRBM((1, 28, 28), hidden_dim=hidden_dim)
-    model.standardize([data.splits["train"][0].float() / 255])
+    model.standardize(part.float() / 255 for part in data.splits["train"][0].split(1000))
     model.to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
 
