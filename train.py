@@ -41,7 +41,7 @@ warnings.filterwarnings("ignore", "Precision .*-mixed is not supported by the mo
 
 
 _UNKNOWN = re.compile(
-    r"(?:Option '|accept option '|unrecognized arguments: --|dot import path string: )(?P<word>[\w.]+)"
+    r"(?:Option '|accept option '|[uU]nrecognized arguments: --|dot import path string: )(?P<word>[\w.]+)"
 )
 _SUGGESTION = "Did you mean"
 _OWNER = re.compile(r"given class_path '([\w.]+)'")
