@@ -341,12 +341,13 @@ class LitRBM(LitModel):
     def on_train_epoch_end(self) -> None:
         """Log the train figures and say what goes wrong."""
         units = self.figures("train")["units"]
-        seen, saturated = units.update_called, units.compute()["saturated_share"] if units.update_called else 0.0
+        # nothing was seen where a run was resumed at the very end of an epoch
+        saturated = units.compute()["saturated_share"] if units.update_called else None
         super().on_train_epoch_end()
         rbm = self.parameters_of_rbm()
         self.log("train/weight_norm", rbm.weight.norm(), sync_dist=True)
         self.log("train/sigma", rbm.sigma.mean(), sync_dist=True)
-        if seen:
+        if saturated is not None:
             self._warn(units.activation, float(saturated), rbm)
 
     def on_validation_epoch_end(self) -> None:
