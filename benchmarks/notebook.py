@@ -1,9 +1,8 @@
 """Training as coursework notebooks have it: per-image ToTensor, a DataLoader, a plain loop, plain Adam, loss.item().
 
-Each function trains some epochs of at most `steps` batches of 128 and returns the seconds of each.
+Each function trains some epochs of at most `steps` batches of 128, by the clock.
 """
 
-import time
 from collections.abc import Callable
 from itertools import islice
 
@@ -14,21 +13,19 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from torchvision.datasets import KMNIST, MNIST, FashionMNIST
 from torchvision.transforms import ToTensor
 
+from benchmarks.turns import Clock, Setting
 from lit_models.networks.dcgan import Discriminator, Generator
 
 
-def train(
-    dataset: Dataset, step: Callable[[Tensor, Tensor], float], device: str, epochs: int, steps: int
-) -> list[float]:
-    """Seconds of each epoch; `step` takes images and labels on the device and returns its loss."""
+def train(dataset: Dataset, step: Callable[[Tensor, Tensor], float], setting: Setting, clock: Clock) -> None:
+    """All epochs; `step` takes images and labels on the device and returns its loss."""
     loader = DataLoader(dataset, batch_size=128, shuffle=True)
-    seconds = []
-    for _ in range(epochs):
-        start, total = time.perf_counter(), 0.0
-        for x, y in islice(loader, steps):
-            total += step(x.to(device), y.to(device))
-        seconds.append(time.perf_counter() - start)
-    return seconds
+    for _ in range(setting.epochs):
+        clock.start()
+        total = 0.0
+        for x, y in islice(loader, setting.steps):
+            total += step(x.to(setting.device), y.to(setting.device))
+        clock.stop()
 
 
 class VAE(nn.Module):
@@ -50,10 +47,10 @@ class VAE(nn.Module):
         return torch.sigmoid(self.out(relu(self.back(torch.cat([z, y], 1))))), mu, log_variance
 
 
-def vae(data_dir: str, device: str, epochs: int, steps: int, conditional: bool) -> list[float]:
+def vae(setting: Setting, clock: Clock, conditional: bool) -> None:
     """The VAE on 48,000 images of Fashion-MNIST."""
     classes = 10 if conditional else 0
-    model = VAE(classes).to(device)
+    model = VAE(classes).to(setting.device)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
 
     def step(x: Tensor, y: Tensor) -> float:
@@ -68,8 +65,8 @@ def vae(data_dir: str, device: str, epochs: int, steps: int, conditional: bool) 
         optimizer.step()
         return loss.item()
 
-    dataset = Subset(FashionMNIST(data_dir, transform=ToTensor()), range(48_000))
-    return train(dataset, step, device, epochs, steps)
+    dataset = Subset(FashionMNIST(setting.data_dir, transform=ToTensor()), range(48_000))
+    train(dataset, step, setting, clock)
 
 
 class RBM(nn.Module):
@@ -95,9 +92,9 @@ class RBM(nn.Module):
         return v
 
 
-def rbm(data_dir: str, device: str, epochs: int, steps: int, hidden_dim: int) -> list[float]:
+def rbm(setting: Setting, clock: Clock, hidden_dim: int) -> None:
     """CD-5 on 60,000 images of KMNIST."""
-    model = RBM(hidden_dim).to(device)
+    model = RBM(hidden_dim).to(setting.device)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
 
     def step(x: Tensor, y: Tensor) -> float:
@@ -109,18 +106,18 @@ def rbm(data_dir: str, device: str, epochs: int, steps: int, hidden_dim: int) ->
         optimizer.step()
         return loss.item()
 
-    return train(KMNIST(data_dir, transform=ToTensor()), step, device, epochs, steps)
+    train(KMNIST(setting.data_dir, transform=ToTensor()), step, setting, clock)
 
 
-def dcgan(data_dir: str, device: str, epochs: int, steps: int) -> list[float]:
+def dcgan(setting: Setting, clock: Clock) -> None:
     """Both players on 57,000 images of MNIST; the networks are this project's."""
-    discriminator = Discriminator((1, 28, 28), dropout=0.3).to(device)
-    generator = Generator((1, 28, 28), latent_dim=100).to(device)
+    discriminator = Discriminator((1, 28, 28), dropout=0.3).to(setting.device)
+    generator = Generator((1, 28, 28), latent_dim=100).to(setting.device)
     optimizer_d = torch.optim.Adam(discriminator.parameters(), lr=2e-4, betas=(0.5, 0.999))
     optimizer_g = torch.optim.Adam(generator.parameters(), lr=2e-4, betas=(0.5, 0.999))
 
     def step(x: Tensor, y: Tensor) -> float:
-        generated = generator(torch.randn(len(x), 100, device=device))
+        generated = generator(torch.randn(len(x), 100, device=setting.device))
         loss_d = softplus(-discriminator(2 * x - 1)).mean() + softplus(discriminator(generated.detach())).mean()
         optimizer_d.zero_grad()
         loss_d.backward()
@@ -131,14 +128,14 @@ def dcgan(data_dir: str, device: str, epochs: int, steps: int) -> list[float]:
         optimizer_g.step()
         return loss_d.item() + loss_g.item()
 
-    dataset = Subset(MNIST(data_dir, transform=ToTensor()), range(57_000))
-    return train(dataset, step, device, epochs, steps)
+    dataset = Subset(MNIST(setting.data_dir, transform=ToTensor()), range(57_000))
+    train(dataset, step, setting, clock)
 
 
-def probe(data_dir: str, device: str, epochs: int, steps: int) -> list[float]:
+def probe(setting: Setting, clock: Clock) -> None:
     """A linear layer on a discriminator's features of 6,000 images, which every epoch computes anew."""
-    encoder = Discriminator((1, 28, 28), dropout=0.3).to(device).eval()
-    layer = nn.Linear(8192, 10).to(device)
+    encoder = Discriminator((1, 28, 28), dropout=0.3).to(setting.device).eval()
+    layer = nn.Linear(8192, 10).to(setting.device)
     optimizer = torch.optim.Adam(layer.parameters(), lr=1e-3)
 
     def step(x: Tensor, y: Tensor) -> float:
@@ -150,5 +147,5 @@ def probe(data_dir: str, device: str, epochs: int, steps: int) -> list[float]:
         optimizer.step()
         return loss.item()
 
-    dataset = Subset(MNIST(data_dir, transform=ToTensor()), range(6_000))
-    return train(dataset, step, device, epochs, steps)
+    dataset = Subset(MNIST(setting.data_dir, transform=ToTensor()), range(6_000))
+    train(dataset, step, setting, clock)

@@ -1,9 +1,8 @@
-"""Seconds of training epochs inside the Trainer."""
+"""The clock of a benchmark, read inside the Trainer."""
 
-import time
-
-import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+
+from benchmarks.turns import Clock
 
 
 class EpochTimer(Callback):
@@ -13,18 +12,15 @@ class EpochTimer(Callback):
     pictures: what a hand-written training loop times too.
     """
 
-    def __init__(self) -> None:
-        self.seconds: list[float] = []
+    clock: Clock  # set on the class, since the command line makes the callback
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
-        self._start = time.perf_counter()
+        self.clock.start()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: object, batch_idx: int
     ) -> None:
         """Stop the clock after the last batch."""
         if trainer.is_last_batch:
-            if pl_module.device.type == "cuda":
-                torch.cuda.synchronize()
-            self.seconds.append(time.perf_counter() - self._start)
+            self.clock.stop()

@@ -1,0 +1,103 @@
+"""Several ways of training, each in a process of its own, that take turns epoch by epoch.
+
+Speed drifts on shared cores and on GPUs that warm up. Ways that are measured minutes apart drift apart; here the epochs
+that are compared lie next to each other, and only one process works at a time.
+"""
+
+import multiprocessing
+import resource
+import time
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
+from io import StringIO
+from multiprocessing.connection import Connection
+from typing import NamedTuple
+
+import torch
+
+
+class Setting(NamedTuple):
+    """What all ways of a comparison share.
+
+    Args:
+        data_dir: folder of the data sets.
+        device: "cpu" or "cuda".
+        epochs: how many.
+        steps: at most so many batches an epoch.
+    """
+
+    data_dir: str
+    device: str
+    epochs: int
+    steps: int
+
+
+class Clock:
+    """One process's side: waits for its turn at the start of each epoch, and says how long the epoch took.
+
+    What a way does after `stop` and before the next `start` (validation, checkpoints) is still done in its turn, off
+    the clock.
+    """
+
+    def __init__(self, turns: Connection) -> None:
+        self._turns = turns
+        self._seconds: float | None = None
+
+    def start(self) -> None:
+        """Give the turn away, wait for the next one, and start."""
+        self.give_away()
+        self._turns.recv()
+        self._start = time.perf_counter()
+
+    def stop(self) -> None:
+        """Stop, when the device has done everything that it was asked to."""
+        if torch.cuda.is_available() and torch.cuda.is_initialized():
+            torch.cuda.synchronize()
+        self._seconds = time.perf_counter() - self._start
+
+    def give_away(self) -> None:
+        """Say how long the last turn took, where there was one."""
+        if self._seconds is not None:
+            self._turns.send(self._seconds)
+            self._seconds = None
+
+
+Way = Callable[[Setting, Clock], None]  # one `start` and `stop` an epoch
+
+
+def _work(way: Way, setting: Setting, turns: Connection) -> None:
+    clock = Clock(turns)
+    with redirect_stdout(StringIO()):  # where a run says what it left
+        way(setting, clock)
+    clock.give_away()
+    on_gpu = torch.cuda.is_available() and torch.cuda.is_initialized()
+    peak = torch.cuda.max_memory_allocated() if on_gpu else 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    turns.send(peak / 2**20)
+
+
+def take_turns(ways: Sequence[Way], setting: Setting) -> tuple[list[list[float]], list[float]]:
+    """Run all ways, one epoch of each in turn.
+
+    Args:
+        ways: functions that can be pickled; each calls its clock's `start` and `stop` once an epoch.
+        setting: given to each.
+
+    Returns:
+        Seconds of each way's epochs, and each way's peak memory in MiB: of the GPU where it used one, else resident.
+
+    Raises:
+        EOFError: a way failed; its own error stands above.
+    """
+    spawn = multiprocessing.get_context("spawn")
+    connections = []
+    for way in ways:
+        ours, theirs = spawn.Pipe()
+        spawn.Process(target=_work, args=(way, setting, theirs), daemon=True).start()
+        theirs.close()  # so that its end tells us of the other's
+        connections.append(ours)
+    seconds: list[list[float]] = [[] for _ in ways]
+    for _ in range(setting.epochs):
+        for connection, found in zip(connections, seconds, strict=True):
+            connection.send(None)
+            found.append(connection.recv())
+    return seconds, [connection.recv() for connection in connections]
