@@ -23,8 +23,8 @@ def train(data: ImageDataModule, step: Callable[[Tensor, Tensor], None], setting
     for _ in range(setting.epochs):
         clock.start()
         for index in torch.randperm(len(images), device=setting.device).split(128)[: setting.steps]:
-            x = images[index]
-            step(x if x.is_floating_point() else x.float().div_(255), labels[index])
+            x = images.index_select(0, index)
+            step(x if x.is_floating_point() else x.float().div_(255), labels.index_select(0, index))
         clock.stop()
 
 

@@ -6,6 +6,8 @@ from callbacks.class_coverage import ClassCoverage
 from callbacks.confusion_matrix import ConfusionMatrix
 from callbacks.filter_grid import FilterGrid
 from callbacks.latent_tsne import LatentTSNE
+from callbacks.lean_loop import LeanLoop
+from callbacks.progress_bar import SteadyProgressBar
 from callbacks.reconstruction_grid import ReconstructionGrid
 from callbacks.reconstruction_mse import ReconstructionMSE
 from callbacks.run_checkpoint import RunCheckpoint
@@ -18,10 +20,12 @@ __all__ = [
     "ConfusionMatrix",
     "FilterGrid",
     "LatentTSNE",
+    "LeanLoop",
     "ReconstructionGrid",
     "ReconstructionMSE",
     "RunCheckpoint",
     "SampleGrid",
     "SaveOnInterrupt",
+    "SteadyProgressBar",
     "WholeFileCheckpointIO",
 ]

@@ -37,10 +37,18 @@ class NamedModule(LightningModule):
         super().__init__()
         self.noise_seed = torch.initial_seed()
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """As torch's; but the hook at work, noted some forty times a step, is no parameter, buffer or module."""
+        if name == "_current_fx_name":
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
     def setup(self, stage: str) -> None:
         """Take the seed that the run was started with; a resumed run then reads it from its checkpoint."""
         self._log_every = max(1, vars(self.trainer)["log_every_n_steps"])
-        self._looks_always = self.trainer.strategy.root_device.type == "cpu"  # where looking costs nothing
+        # where looking costs nothing
+        self._looks_always = self.trainer.strategy.root_device.type == "cpu" and self.trainer.world_size == 1
         if stage == "fit" and "PL_GLOBAL_SEED" in os.environ:  # set by seed_everything
             self.noise_seed = int(os.environ["PL_GLOBAL_SEED"])
 

@@ -1,5 +1,7 @@
 """Which loss broke first, and when, without waiting for the device at every step."""
 
+from math import isfinite
+
 import torch
 from torch import Tensor, distributed
 
@@ -7,7 +9,7 @@ _NEVER = 2**62
 
 
 class FirstNaN:
-    """Keeps, on the device, the first of some values that was not a finite number: soon after it, all of them are not.
+    """Keeps some values of the last steps, on the device, and finds the first that was not a finite number.
 
     Args:
         names: of the values, in the order in which a step computes them.
@@ -15,14 +17,11 @@ class FirstNaN:
 
     def __init__(self, *names: str) -> None:
         self.names = names
-        self._first: Tensor | None = None
+        self._unread: list[tuple[int, Tensor]] = []
 
     def note(self, name: str, value: Tensor, batch: int) -> None:
-        """Look at a scalar of a batch, without reading it."""
-        if self._first is None:
-            self._first = torch.tensor(_NEVER, device=value.device)
-        moment = batch * len(self.names) + self.names.index(name)
-        self._first = torch.where(torch.isfinite(value.detach()), self._first, self._first.clamp(max=moment))
+        """Keep a scalar of a batch, without reading it."""
+        self._unread.append((batch * len(self.names) + self.names.index(name), value.detach()))
 
     def stop(self, remedy: str) -> None:
         """Raise where a value was broken on any process; this waits for the device.
@@ -30,11 +29,23 @@ class FirstNaN:
         Raises:
             FloatingPointError: names the value and its batch, and then the remedy.
         """
-        if self._first is None:
+        if not self._unread:
             return
+        moments, values = zip(*self._unread, strict=True)
+        self._unread.clear()
+        few = len(values) <= len(self.names)
+        numbers = [float(value) for value in values] if few else torch.stack(values).tolist()
+        broken = (moment for moment, number in zip(moments, numbers, strict=True) if not isfinite(number))
+        first = min(broken, default=_NEVER)
         if distributed.is_available() and distributed.is_initialized():
-            distributed.all_reduce(self._first, distributed.ReduceOp.MIN)
-        moment = int(self._first)
-        if moment < _NEVER:
-            batch, which = divmod(moment, len(self.names))
+            first = _minimum(first, values[0].device)
+        if first < _NEVER:
+            batch, which = divmod(first, len(self.names))
             raise FloatingPointError(f"{self.names[which]} is not a number at batch {batch}: {remedy}")
+
+
+def _minimum(number: int, device: torch.device) -> int:
+    """Of all processes' numbers."""
+    tensor = torch.tensor(number, device=device)
+    distributed.all_reduce(tensor, distributed.ReduceOp.MIN)
+    return int(tensor)

@@ -1,5 +1,6 @@
 """Figures of a whole epoch: added up on the device, step by step, and read once, summed over all processes."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -7,6 +8,8 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from lit_models.functional.elbo import count_active_units
+
+_SETTLED_LOGIT = math.log(99)  # of the probability 0.99
 
 
 class EpochMeans(Metric):
@@ -30,8 +33,8 @@ class EpochMeans(Metric):
 
     def update(self, means: Sequence[Tensor], n: int) -> None:
         """Add a batch: scalar means over its `n` images, one a name."""
-        self.total += torch.stack(tuple(means)).detach() * n
-        self.count += n
+        self.total.add_(torch.stack(tuple(means)).detach(), alpha=n)
+        self.count.add_(n)
 
     def compute(self) -> dict[str, Tensor]:
         """Scalar mean over all images so far, by name."""
@@ -59,9 +62,9 @@ class ActiveUnits(Metric):
     def update(self, mu: Tensor) -> None:
         """Add a batch of posterior means, (N, D)."""
         mu = mu.detach()
-        self.total += mu.sum(0)
-        self.total_square += mu.square().sum(0)
-        self.count += len(mu)
+        self.total.add_(mu.sum(0))
+        self.total_square.add_(mu.square().sum(0))
+        self.count.add_(len(mu))
 
     def compute(self) -> Tensor:
         """Scalar count, as a float so that it can be logged."""
@@ -89,12 +92,12 @@ class HiddenUnits(Metric):
         self.add_state("settled", torch.zeros(()), dist_reduce_fx="sum")
         self.add_state("count", torch.zeros(()), dist_reduce_fx="sum")
 
-    def update(self, probabilities: Tensor) -> None:
-        """Add a batch of p(h = 1 | v), (N, H)."""
-        probabilities = probabilities.detach()
-        self.total += probabilities.sum(0)
-        self.settled += ((probabilities - 0.5).abs() > 0.49).sum()
-        self.count += len(probabilities)
+    def update(self, logits: Tensor) -> None:
+        """Add a batch of logits of p(h = 1 | v), (N, H)."""
+        logits = logits.detach()
+        self.total.add_(logits.sigmoid().sum(0))
+        self.settled.add_((logits.abs() > _SETTLED_LOGIT).sum())
+        self.count.add_(len(logits))
 
     def compute(self) -> dict[str, Tensor]:
         """Mean over units, and the share of (image, unit) pairs that are settled; sets `activation`, (H,)."""

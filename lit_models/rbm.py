@@ -8,7 +8,6 @@ import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor, nn
-from torch.nn.functional import mse_loss
 
 from lit_models.base import Batch, LitModel
 from lit_models.checks import check_at_least, check_choice, check_image_shape, check_images
@@ -275,19 +274,24 @@ class LitRBM(LitModel):
         values = {"free_energy": free_energy(rbm, v, logits).mean()}
         if chain is None:
             chain, mean = self._chain_from(rbm, logits.detach())
-            values["cd_mse"] = self.scale.std**2 * mse_loss(mean, v)
+            values["cd_mse"] = self._mse(mean, v)
         chain_energy = free_energy(rbm, chain.detach()).mean()
         if stage != "train":
-            values["mean_field_mse"] = self.scale.std**2 * mse_loss(visible_mean(rbm, logits.sigmoid()), v)
+            values["mean_field_mse"] = self._mse(visible_mean(rbm, logits.sigmoid()), v)
         loss = values["free_energy_gap"] = values["free_energy"] - chain_energy
         if self.learning == "exact":
             loss = values["loss"] = values["free_energy"] + log_partition(rbm) + self.scale.log_volume()
         if stage == "train":
-            self._watch(values["free_energy"], chain_energy)
+            self._watch(values["free_energy"].detach(), chain_energy.detach())
         means = self.figures(stage)["means"]
         means.update([values[name] for name in means.names], len(x))
-        self.figures(stage)["units"].update(logits.sigmoid())
+        self.figures(stage)["units"].update(logits)
         return loss
+
+    def _mse(self, mean: Tensor, v: Tensor) -> Tensor:
+        """Per pixel, in units of [0, 1] pixels, of standardized images (N, D)."""
+        # in one pass, where mse_loss makes two
+        return (self.scale.std * torch.dist(mean, v)).square() / v.numel()
 
     def _chain_from(self, rbm: RBM, logits: Tensor) -> tuple[Tensor, Tensor]:
         """Where k steps of the negative phase end, and the mean that was drawn around."""
@@ -403,10 +407,13 @@ class LitRBM(LitModel):
             )
 
     def _watch(self, data_energy: Tensor, chain_energy: Tensor) -> None:
-        """Stop where a free energy is not a number; on a GPU, where reading waits for it, only now and then."""
-        self._first_nan.note("the free energy of the data", data_energy, self.global_step)
-        self._first_nan.note("the free energy of the chain", chain_energy, self.global_step)
-        if self._logs_this_step() or self._looks_always:
+        """Stop where a free energy is not a number; where reading waits for a GPU or others, only now and then."""
+        if self._looks_always and math.isfinite(data_energy) and math.isfinite(chain_energy):
+            return
+        batch = self.global_step
+        self._first_nan.note("the free energy of the data", data_energy, batch)
+        self._first_nan.note("the free energy of the chain", chain_energy, batch)
+        if self._looks_always or self._logs_this_step():
             self._first_nan.stop(_REMEDY)
 
     # -- scales and chains --------------------------------------------------------------------------------------------

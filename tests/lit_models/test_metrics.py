@@ -33,7 +33,7 @@ def test_hidden_units_over_batches_of_any_cut() -> None:
     probabilities = torch.tensor([[0.0, 0.5], [0.999, 0.5], [0.2, 0.001]])
     metric = HiddenUnits(2)
     for part in probabilities.split([2, 1]):
-        metric.update(part)
+        metric.update(part.logit())
     figures = metric.compute()
     assert figures["hidden_activation"].item() == pytest.approx(probabilities.mean().item())
     assert figures["saturated_share"].item() == pytest.approx(3 / 6)
