@@ -1,5 +1,9 @@
 """The command line: `train.py {fit,validate,test,predict} --config configs/<experiment>.yaml`."""
 
+import gc
+
+gc.disable()  # the imports make objects that stay: to look through them again and again is a tenth of the start
+
 import inspect
 import json
 import os
@@ -30,6 +34,8 @@ import lit_models
 from callbacks import LeanLoop, RunCheckpoint, SaveOnInterrupt, SteadyProgressBar, WholeFileCheckpointIO
 from datamodules import ImageDataModule
 from lit_models.loading import check_fits
+
+gc.enable()
 
 # https://github.com/Lightning-AI/pytorch-lightning/issues/21326
 warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.. is deprecated", FutureWarning)
@@ -160,7 +166,7 @@ class GenerativeCLI(LightningCLI):
             plugins = _as_list(config.plugins)
             if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
                 kwargs["plugins"] = [*plugins, WholeFileCheckpointIO()]
-        given = config.callbacks or []
+        given = _as_list(config.callbacks)
         if config.enable_progress_bar is not False and not any(isinstance(c, ProgressBar) for c in given):
             added.append(SteadyProgressBar())
         if (config.logger is None or config.logger is True) and not config.fast_dev_run:

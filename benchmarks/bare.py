@@ -5,7 +5,9 @@ Each function trains some epochs of at most `steps` batches of 128, by the clock
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
+from sklearn.manifold import TSNE
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
@@ -118,3 +120,26 @@ def probe(setting: Setting, clock: Clock) -> None:
         optimizer.zero_grad()
 
     train(data, step, setting, clock)
+
+
+def untrained_vae() -> LitVAE:
+    """The same for everybody who asks."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return LitVAE((1, 28, 28), latent_dim=20, hidden_dims=[400])
+
+
+@torch.no_grad()
+def codes(data_dir: str) -> np.ndarray:
+    """(10000, 20), of the test split."""
+    data = _set_up(FashionMNISTDataModule, data_dir, 0.0)
+    return untrained_vae().encode(data.splits["test"][0].float() / 255).numpy()
+
+
+def tsne(setting: Setting, clock: Clock) -> None:
+    """scikit-learn's t-SNE, on all cores, of codes that are there already."""
+    x = codes(setting.data_dir)
+    for _ in range(setting.epochs):
+        clock.start()
+        TSNE(init="pca", random_state=0, n_jobs=-1).fit_transform(x)
+        clock.stop()

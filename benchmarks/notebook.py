@@ -7,12 +7,14 @@ from collections.abc import Callable
 from itertools import islice
 
 import torch
+from sklearn.manifold import TSNE
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy, cross_entropy, one_hot, relu, softplus
 from torch.utils.data import DataLoader, Dataset, Subset
 from torchvision.datasets import KMNIST, MNIST, FashionMNIST
 from torchvision.transforms import ToTensor
 
+from benchmarks.bare import untrained_vae
 from benchmarks.turns import Clock, Setting
 from lit_models.networks.dcgan import Discriminator, Generator
 
@@ -149,3 +151,14 @@ def probe(setting: Setting, clock: Clock) -> None:
 
     dataset = Subset(MNIST(setting.data_dir, transform=ToTensor()), range(6_000))
     train(dataset, step, setting, clock)
+
+
+def tsne(setting: Setting, clock: Clock) -> None:
+    """scikit-learn's t-SNE with its defaults, of the codes that a DataLoader's images have."""
+    encode = untrained_vae().encode
+    dataset = FashionMNIST(setting.data_dir, train=False, transform=ToTensor())
+    for _ in range(setting.epochs):
+        clock.start()
+        codes = torch.cat([encode(x).detach() for x, _ in DataLoader(dataset, batch_size=128)])
+        TSNE(random_state=0).fit_transform(codes.numpy())
+        clock.stop()

@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import yaml  # type: ignore[import-untyped]
-from lightning.pytorch import Trainer
+from lightning.pytorch import LightningModule, Trainer
 
 import train
-from benchmarks.timer import EpochTimer
+from benchmarks.bare import untrained_vae
+from benchmarks.timer import EpochTimer, TestEndStart, TestEndStop
 from benchmarks.turns import Clock, Setting
 from lit_models import LitDCGAN
 
@@ -34,14 +35,26 @@ def _callbacks(name: str) -> str:
 
 def probe(setting: Setting, clock: Clock) -> None:
     """The probe of an untrained discriminator, without the baseline beside it."""
-    with _untrained_gan() as checkpoint:
+    with _untrained(LitDCGAN((1, 28, 28))) as checkpoint:
         config(setting, clock, "probe_mnist", ["--model.encoder=random", f"--model.encoder_ckpt={checkpoint}"])
 
 
+def tsne(setting: Setting, clock: Clock) -> None:
+    """All that LatentTSNE does at the end of a test: codes, t-SNE, a picture, TensorBoard's projector."""
+    TestEndStart.clock = TestEndStop.clock = clock
+    classes = "benchmarks.timer.TestEndStart", "callbacks.LatentTSNE", "benchmarks.timer.TestEndStop"
+    callbacks = json.dumps([{"class_path": path} for path in classes])
+    command = ["test", "--config=configs/vae_fashion_mnist.yaml", f"--data.data_dir={setting.data_dir}"]
+    for _ in range(setting.epochs):
+        with _untrained(untrained_vae()) as checkpoint, tempfile.TemporaryDirectory() as runs:
+            words = [f"--ckpt_path={checkpoint}", f"--trainer.default_root_dir={runs}"]
+            train.main([*command, *words, f"--trainer.callbacks={callbacks}"])
+
+
 @contextmanager
-def _untrained_gan() -> Iterator[Path]:
+def _untrained(model: LightningModule) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(default_root_dir=folder, accelerator="cpu", logger=False, enable_checkpointing=False)
-        trainer.strategy.connect(LitDCGAN((1, 28, 28)))
-        trainer.save_checkpoint(Path(folder) / "gan.ckpt")
-        yield Path(folder) / "gan.ckpt"
+        trainer.strategy.connect(model)
+        trainer.save_checkpoint(Path(folder) / "untrained.ckpt")
+        yield Path(folder) / "untrained.ckpt"

@@ -7,7 +7,6 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from matplotlib.figure import Figure
-from sklearn.manifold import TSNE
 from torch import Tensor
 
 from callbacks.looking import batches, data_of, quiet
@@ -63,7 +62,10 @@ class LatentTSNE(PictureCallback):
         codes, images, labels = self._codes(trainer, module)
         # t-SNE needs a perplexity below the number of points
         perplexity = min(30.0, (len(codes) - 1) / 3)
-        plane = TSNE(init="pca", perplexity=perplexity, random_state=self.seed).fit_transform(codes.numpy())
+        from sklearn.manifold import TSNE  # here, since every start of every command would wait for it
+
+        tsne = TSNE(init="pca", perplexity=perplexity, random_state=self.seed, n_jobs=-1)
+        plane = tsne.fit_transform(codes.numpy())
         names = data_of(trainer, self).class_names
         name = f"tsne_{self.code}"
         self.save(trainer, _scatter(plane, labels.numpy(), names, f"test split, {len(codes):,} points"), name, when)

@@ -1,7 +1,6 @@
 """scikit-learn's handwritten digits: real data that needs no download."""
 
 import torch
-from sklearn.datasets import load_digits
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -27,6 +26,8 @@ class DigitsDataModule(ImageDataModule):
 
     def load(self, train: bool) -> tuple[Tensor, Tensor]:
         """See `ImageDataModule.load`."""
+        from sklearn.datasets import load_digits  # here, since every start of every command would wait for it
+
         digits = load_digits()
         labels = torch.from_numpy(digits.target).long()
         small = torch.from_numpy(digits.images).float().unsqueeze(1) * (255 / 16)  # (N, 1, 8, 8)
