@@ -4,6 +4,7 @@ Speed drifts on shared cores and on GPUs that warm up. Ways that are measured mi
 that are compared lie next to each other, and only one process works at a time.
 """
 
+import math
 import multiprocessing
 import resource
 import time
@@ -11,6 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from io import StringIO
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -32,6 +34,13 @@ class Setting(NamedTuple):
     steps: int
 
 
+class Memory(NamedTuple):
+    """MiB of a process: its peak (of the GPU where it used one), and what was resident after its last epoch (Linux)."""
+
+    peak: float
+    resident: float
+
+
 class Clock:
     """One process's side: waits for its turn at the start of each epoch, and says how long the epoch took.
 
@@ -42,6 +51,7 @@ class Clock:
     def __init__(self, turns: Connection) -> None:
         self._turns = turns
         self._seconds: float | None = None
+        self.resident = math.nan
 
     def start(self) -> None:
         """Give the turn away, wait for the next one, and start."""
@@ -54,12 +64,21 @@ class Clock:
         if torch.cuda.is_available() and torch.cuda.is_initialized():
             torch.cuda.synchronize()
         self._seconds = time.perf_counter() - self._start
+        self.resident = _resident()
 
     def give_away(self) -> None:
         """Say how long the last turn took, where there was one."""
         if self._seconds is not None:
             self._turns.send(self._seconds)
             self._seconds = None
+
+
+def _resident() -> float:
+    """Bytes of this process that lie in memory; NaN where the system does not tell."""
+    try:
+        return float(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    except FileNotFoundError:
+        return math.nan
 
 
 Way = Callable[[Setting, Clock], None]  # one `start` and `stop` an epoch
@@ -72,10 +91,10 @@ def _work(way: Way, setting: Setting, turns: Connection) -> None:
     clock.give_away()
     on_gpu = torch.cuda.is_available() and torch.cuda.is_initialized()
     peak = torch.cuda.max_memory_allocated() if on_gpu else 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    turns.send(peak / 2**20)
+    turns.send(Memory(peak / 2**20, clock.resident / 2**20))
 
 
-def take_turns(ways: Sequence[Way], setting: Setting) -> tuple[list[list[float]], list[float]]:
+def take_turns(ways: Sequence[Way], setting: Setting) -> tuple[list[list[float]], list[Memory]]:
     """Run all ways, one epoch of each in turn.
 
     Args:
@@ -83,7 +102,7 @@ def take_turns(ways: Sequence[Way], setting: Setting) -> tuple[list[list[float]]
         setting: given to each.
 
     Returns:
-        Seconds of each way's epochs, and each way's peak memory in MiB: of the GPU where it used one, else resident.
+        Seconds of each way's epochs, and each way's memory.
 
     Raises:
         EOFError: a way failed; its own error stands above.

@@ -85,8 +85,9 @@ class ImageDataModule(LightningDataModule):
             if self.train_fraction < 1:
                 train = train[stratified_subset(labels[train], self.train_fraction, self.split_seed)]
             self.splits = {
-                "train": (images[train], labels[train]),
-                "val": (images[val], labels[val]),
+                # without validation there is nothing to cut, and no second copy to hold meanwhile
+                "train": (images, labels) if len(train) == len(labels) else _pick(images, labels, train),
+                "val": _pick(images, labels, val),
                 "test": self.load(train=False),
             }
 
@@ -160,3 +161,7 @@ class ImageDataModule(LightningDataModule):
         model = self.trainer.lightning_module if self.trainer else None
         floats = images.to(model.dtype if model else torch.float32)
         return floats if images.is_floating_point() else floats.div_(255), labels
+
+
+def _pick(images: Tensor, labels: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+    return images.index_select(0, index), labels.index_select(0, index)

@@ -1,0 +1,64 @@
+"""What an epoch costs as the data grow: Fashion-MNIST's train files, once, 4 and 16 times over, through train.py.
+
+Run: uv run python -m benchmarks.growth --data_dir data
+"""
+
+import argparse
+import shutil
+import tempfile
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+from benchmarks.through_train import config
+from benchmarks.turns import Setting, take_turns
+
+TIMES = (1, 4, 16)
+_RAW = Path("FashionMNIST", "raw")
+_HEADERS = {"train-images-idx3-ubyte": 16, "train-labels-idx1-ubyte": 8}  # bytes before the first image or label
+_TEST = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+
+
+def repeat(data_dir: Path, to: Path, times: int) -> None:
+    """Write the train files with everything in them `times` times, and the test files as they are."""
+    (to / _RAW).mkdir(parents=True)
+    for name, header in _HEADERS.items():
+        content = (data_dir / _RAW / name).read_bytes()
+        count = times * int.from_bytes(content[4:8])
+        body = content[header:]
+        with (to / _RAW / name).open("wb") as file:
+            file.write(content[:4] + count.to_bytes(4) + content[8:header])
+            for _ in range(times):
+                file.write(body)
+    for name in _TEST:
+        shutil.copy(data_dir / _RAW / name, to / _RAW / name)
+
+
+def main() -> None:
+    """Measure the sizes in turns, and print a row each."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data_dir", type=Path, default=Path("data"), help="folder with FashionMNIST")
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--epochs", type=int, default=4, help="epochs of each size, of which the first warms up")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        ways = []
+        for times in TIMES:
+            grown = Path(folder, str(times))
+            repeat(options.data_dir, grown, times)
+            ways.append(partial(config, name="vae_fashion_mnist", words=[f"--data.data_dir={grown}"]))
+        steps = 375 * max(TIMES)
+        seconds, memory = take_turns(ways, Setting(str(options.data_dir), options.device, options.epochs, steps))
+    print(
+        "| train images | seconds an epoch | per image, over the first | uint8 data, MiB | resident, MiB | peak, MiB |"
+    )
+    print("|---|---|---|---|---|---|")
+    for times, epochs, used in zip(TIMES, seconds, memory, strict=True):
+        slower = median(own / times / smallest for own, smallest in zip(epochs[1:], seconds[0][1:], strict=True))
+        data = (times * 60_000 + 10_000) * 784 / 2**20
+        spread = f"{median(epochs[1:]):.2f} ({min(epochs[1:]):.2f} .. {max(epochs[1:]):.2f})"
+        print(f"| {times * 48_000:,} | {spread} | {slower:.2f} | {data:.0f} | {used.resident:.0f} | {used.peak:.0f} |")
+
+
+if __name__ == "__main__":
+    main()
