@@ -38,7 +38,14 @@ class LeanLoop(Callback):
                     self._emptied.append((owner, hook))
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Leave everything as it was; also called after an error."""
+        """Leave everything as it was."""
+        self._restore()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Leave everything as it was, where a fit ends without a teardown."""
+        self._restore()
+
+    def _restore(self) -> None:
         for owner, hook in self._emptied:
             delattr(owner, hook)
         self._emptied.clear()

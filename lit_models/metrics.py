@@ -1,4 +1,7 @@
-"""Figures of a whole epoch: added up on the device, step by step, and read once, summed over all processes."""
+"""Figures of a whole epoch: added up on the device, step by step, and read once, summed over all processes.
+
+torchmetrics runs `update` without gradients; states are added to in place, which is the cheapest.
+"""
 
 import math
 from collections.abc import Sequence
@@ -33,7 +36,7 @@ class EpochMeans(Metric):
 
     def update(self, means: Sequence[Tensor], n: int) -> None:
         """Add a batch: scalar means over its `n` images, one a name."""
-        self.total.add_(torch.stack(tuple(means)).detach(), alpha=n)
+        self.total.add_(torch.stack(tuple(means)), alpha=n)
         self.count.add_(n)
 
     def compute(self) -> dict[str, Tensor]:
@@ -61,7 +64,6 @@ class ActiveUnits(Metric):
 
     def update(self, mu: Tensor) -> None:
         """Add a batch of posterior means, (N, D)."""
-        mu = mu.detach()
         self.total.add_(mu.sum(0))
         self.total_square.add_(mu.square().sum(0))
         self.count.add_(len(mu))
@@ -94,7 +96,6 @@ class HiddenUnits(Metric):
 
     def update(self, logits: Tensor) -> None:
         """Add a batch of logits of p(h = 1 | v), (N, H)."""
-        logits = logits.detach()
         self.total.add_(logits.sigmoid().sum(0))
         self.settled.add_((logits.abs() > _SETTLED_LOGIT).sum())
         self.count.add_(len(logits))

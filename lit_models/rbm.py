@@ -300,11 +300,11 @@ class LitRBM(LitModel):
         mean = mean_field_chain(rbm, logits, self.cd_steps)
         return mean, mean
 
-    @torch.no_grad()
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Keep sigma above its floor; from there the gradient may raise it again."""
         if self.log_sigma.requires_grad:
-            self.log_sigma.clamp_(min=math.log(_SIGMA_FLOOR))
+            with torch.no_grad():
+                self.log_sigma.clamp_(min=math.log(_SIGMA_FLOOR))
 
     def setup(self, stage: str) -> None:
         """Before a first fit, take mean and deviation of the train split."""

@@ -48,6 +48,11 @@ def test_a_run_lands_in_one_folder_and_says_where(tmp_path: Path, capsys: pytest
     assert {path.name for path in (tmp_path / "mine").iterdir()} == {"version_0", "version_1"}
 
 
+def test_one_callback_needs_no_list(tmp_path: Path) -> None:
+    cli = fit(tmp_path, "--trainer.max_epochs=1", "--trainer.callbacks=callbacks.ReconstructionMSE")
+    assert "val/reconstruction_mse" in cli.trainer.callback_metrics
+
+
 def test_figures_are_logged_by_split_over_batches(tmp_path: Path) -> None:
     cli = fit(tmp_path, "--trainer.max_epochs=2", "--data.batch_size=100")
     steps = 2 * len(cli.datamodule.train_dataloader())
