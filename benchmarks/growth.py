@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.through_train import config
-from benchmarks.turns import Setting, take_turns
+from benchmarks.turns import Setting, spread, take_turns
 
 TIMES = (1, 4, 16)
 _RAW = Path("FashionMNIST", "raw")
@@ -56,8 +56,8 @@ def main() -> None:
     for times, epochs, used in zip(TIMES, seconds, memory, strict=True):
         slower = median(own / times / smallest for own, smallest in zip(epochs[1:], seconds[0][1:], strict=True))
         data = (times * 60_000 + 10_000) * 784 / 2**20
-        spread = f"{median(epochs[1:]):.2f} ({min(epochs[1:]):.2f} .. {max(epochs[1:]):.2f})"
-        print(f"| {times * 48_000:,} | {spread} | {slower:.2f} | {data:.0f} | {used.resident:.0f} | {used.peak:.0f} |")
+        memory_cells = f"{data:.0f} | {used.resident:.0f} | {used.peak:.0f}"
+        print(f"| {times * 48_000:,} | {spread(epochs[1:])} | {slower:.2f} | {memory_cells} |")
 
 
 if __name__ == "__main__":

@@ -73,7 +73,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data_dir", default="data", help="folder with FashionMNIST")
     parser.add_argument("--config", default="configs/vae_fashion_mnist.yaml")
-    parser.add_argument("--starts", type=int, default=5, help="how many, after one that fills the file cache and compiles")
+    parser.add_argument("--starts", type=int, default=5, help="how many, after one that fills the caches")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as runs:
         words = ["fit", f"--config={options.config}", f"--data.data_dir={options.data_dir}"]

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import torch
 
 from benchmarks import bare, notebook, through_train
-from benchmarks.turns import Memory, Setting, Way, take_turns
+from benchmarks.turns import Memory, Setting, Way, spread, take_turns
 
 
 class Row(NamedTuple):
@@ -63,17 +63,12 @@ ROWS = {
 def print_row(name: str, steps: int, seconds: Sequence[Sequence[float]], memory: Sequence[Memory]) -> None:
     """Print the three ways' times and peaks, and the third's ratios to the other two."""
     measured = [way[1:] for way in seconds]
-    cells = [" ".join(_spread([1e3 * second / steps for second in way])) for way in measured]
+    cells = [spread([1e3 * second / steps for second in way]) for way in measured]
     a, b, c = measured
     faster = median(other / ours for other, ours in zip(a, c, strict=True))
     slower = median(ours / other for other, ours in zip(b, c, strict=True))
     peak = " / ".join(f"{way.peak:.0f}" for way in memory)
     print(f"| {name} | {' | '.join(cells)} | {faster:.2f} | {slower:.2f} | {peak} |", flush=True)
-
-
-def _spread(values: Sequence[float]) -> tuple[str, str]:
-    middle, low, high = (f"{v:,.0f}" if v >= 1000 else f"{v:.3g}" for v in (median(values), min(values), max(values)))
-    return middle, f"({low} .. {high})"
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ from contextlib import redirect_stdout
 from io import StringIO
 from multiprocessing.connection import Connection
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
 import torch
@@ -120,3 +121,9 @@ def take_turns(ways: Sequence[Way], setting: Setting) -> tuple[list[list[float]]
             connection.send(None)
             found.append(connection.recv())
     return seconds, [connection.recv() for connection in connections]
+
+
+def spread(values: Sequence[float]) -> str:
+    """Median (lowest .. highest)."""
+    middle, low, high = (f"{v:,.0f}" if v >= 1000 else f"{v:.3g}" for v in (median(values), min(values), max(values)))
+    return f"{middle} ({low} .. {high})"

@@ -23,17 +23,15 @@ from lit_models.functional.rbm import (
     mean_field_chain,
     visible_mean,
 )
+from lit_models.hidden_unit_warnings import warn_of_hidden_units
 from lit_models.metrics import EpochMeans, HiddenUnits
 from lit_models.networks.standardize import Standardize
 
 MAX_EXACT = 16  # hidden units of exact learning, which sums over 2^16 states at every step
 _SIGMA_FLOOR = 0.02  # standardized units: pixels that never change would let a sigma of their own fall to 0
-_DEAD = 0.005  # mean activation
-_SATURATED_SHARE = 0.99
 _REMEDY = (
     "lower the learning rate or clip the gradient (--trainer.gradient_clip_val), and go on from the last checkpoint"
 )
-_LONG = 4.0  # standard deviations of the data by which a unit moves its pixels, root mean square
 
 
 class LitRBM(LitModel):
@@ -352,7 +350,8 @@ class LitRBM(LitModel):
         self.log("train/weight_norm", rbm.weight.norm(), sync_dist=True)
         self.log("train/sigma", rbm.sigma.mean(), sync_dist=True)
         if saturated is not None:
-            self._warn(units.activation, float(saturated), rbm)
+            moved = (rbm.sigma * rbm.weight).detach().square().mean(1).max().sqrt()
+            warn_of_hidden_units(self.current_epoch, units.activation, float(saturated), float(moved))
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation figures; the log-likelihood where it costs little."""
@@ -383,28 +382,6 @@ class LitRBM(LitModel):
     def _log_density(self, energy: Tensor, log_z: Tensor | float) -> Tensor:
         """Equation (10), of the free energy of one image or of the mean over many."""
         return -energy - log_z - self.scale.log_volume()
-
-    @torch.no_grad()
-    def _warn(self, activation: Tensor, saturated: float, rbm: RBM) -> None:
-        dead, always = int((activation < _DEAD).sum()), int((activation > 1 - _DEAD).sum())
-        moved = float((rbm.sigma * rbm.weight).square().mean(1).max().sqrt())
-        epoch = self.current_epoch
-        if dead or always:
-            rank_zero_warn(
-                f"Over epoch {epoch}, {dead} of {len(activation)} units were on for less than 0.5% of the images, "
-                f"{always} for more than 99.5%: they tell little. Try a lower learning rate or fewer units."
-            )
-        if saturated > _SATURATED_SHARE:
-            rank_zero_warn(
-                f"Over epoch {epoch}, {saturated:.1%} of the hidden probabilities were below 0.01 or above 0.99: the "
-                "units are saturated, and their weights hardly learn any more. Try a lower learning rate, weight_decay "
-                "in the optimizer, or a larger sigma."
-            )
-        if moved > _LONG:
-            rank_zero_warn(
-                f"The weights explode: at the end of epoch {epoch} a hidden unit moves its pixels by {moved:.1f} "
-                "standard deviations of the data. Try a lower learning rate, or weight_decay in the optimizer."
-            )
 
     def _watch(self, data_energy: Tensor, chain_energy: Tensor) -> None:
         """Stop where a free energy is not a number; where reading waits for a GPU or others, only now and then."""
