@@ -137,9 +137,9 @@ def codes(data_dir: str) -> np.ndarray:
 
 
 def tsne(setting: Setting, clock: Clock) -> None:
-    """scikit-learn's t-SNE, on all cores, of codes that are there already."""
+    """scikit-learn's t-SNE of codes that are there already."""
     x = codes(setting.data_dir)
     for _ in range(setting.epochs):
         clock.start()
-        TSNE(init="pca", random_state=0, n_jobs=-1).fit_transform(x)
+        TSNE(init="pca", random_state=0).fit_transform(x)
         clock.stop()

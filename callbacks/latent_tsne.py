@@ -62,13 +62,11 @@ class LatentTSNE(PictureCallback):
         codes, images, labels = self._codes(trainer, module)
         # t-SNE needs a perplexity below the number of points
         perplexity = min(30.0, (len(codes) - 1) / 3)
-        # here, since every start of every command would wait for them
-        from joblib import parallel_config
+        # here, since every start of every command would wait for it
         from sklearn.manifold import TSNE
 
         tsne = TSNE(init="pca", perplexity=perplexity, random_state=self.seed)
-        with parallel_config("threading", n_jobs=-1):  # its own choice, processes, fails in one of several trainers
-            plane = tsne.fit_transform(codes.numpy())
+        plane = tsne.fit_transform(codes.numpy())
         names = data_of(trainer, self).class_names
         name = f"tsne_{self.code}"
         self.save(trainer, _scatter(plane, labels.numpy(), names, f"test split, {len(codes):,} points"), name, when)
