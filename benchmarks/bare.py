@@ -108,10 +108,9 @@ def dcgan(setting: Setting, clock: Clock, bfloat16: bool = False) -> None:
 def probe(setting: Setting, clock: Clock) -> None:
     """A linear layer on an untrained discriminator's features of 6,000 images, computed once."""
     data = _set_up(MNISTDataModule, setting.data_dir, 0.0, train_fraction=0.1)
-    encoder = LitDCGAN((1, 28, 28)).eval().to(setting.device)
-    model = LitProbe((1, 28, 28), encoder=encoder)
+    model = LitProbe((1, 28, 28), encoder=LitDCGAN((1, 28, 28)).eval()).to(setting.device)
     data.encode_images("train", lambda x: model.codes(x.to(setting.device)).cpu(), owner=model)
-    head: nn.Module = model.heads[0].to(setting.device)
+    head: nn.Module = model.heads[0]
     optimizer = torch.optim.AdamW(head.parameters(), lr=1e-3, weight_decay=1.0, fused=True)
 
     def step(x: Tensor, y: Tensor) -> None:

@@ -3,13 +3,13 @@
 Run: uv run python -m benchmarks.growth --data_dir data
 """
 
-import argparse
 import shutil
 import tempfile
 from functools import partial
 from pathlib import Path
 from statistics import median
 
+from benchmarks.options import add_device, add_epochs, check_data, make_parser
 from benchmarks.through_train import config
 from benchmarks.turns import Setting, spread, take_turns
 
@@ -36,19 +36,19 @@ def repeat(data_dir: Path, to: Path, times: int) -> None:
 
 def main() -> None:
     """Measure the sizes in turns, and print a row each."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data_dir", type=Path, default=Path("data"), help="folder with FashionMNIST")
-    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
-    parser.add_argument("--epochs", type=int, default=4, help="epochs of each size, of which the first warms up")
+    parser = make_parser(__doc__)
+    add_device(parser)
+    add_epochs(parser)
     options = parser.parse_args()
+    check_data(parser, options.data_dir, ["FashionMNIST"])
     with tempfile.TemporaryDirectory() as folder:
         ways = []
         for times in TIMES:
             grown = Path(folder, str(times))
-            repeat(options.data_dir, grown, times)
+            repeat(Path(options.data_dir), grown, times)
             ways.append(partial(config, name="vae_fashion_mnist", words=[f"--data.data_dir={grown}"]))
         steps = 375 * max(TIMES)
-        seconds, memory = take_turns(ways, Setting(str(options.data_dir), options.device, options.epochs, steps))
+        seconds, memory = take_turns(ways, Setting(options.data_dir, options.device, options.epochs, steps))
     print(
         "| train images | seconds an epoch | per image, over the first | uint8 data, MiB | resident, MiB | peak, MiB |"
     )

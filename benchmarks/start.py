@@ -3,7 +3,6 @@
 Run: uv run python -m benchmarks.start --data_dir data
 """
 
-import argparse
 import os
 import subprocess
 import sys
@@ -12,6 +11,8 @@ import time
 from statistics import median
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+
+from benchmarks.options import add_count, check_data, make_parser
 
 # the same clock for parent and child, so that the interpreter's own start counts
 _CHILD = """
@@ -70,15 +71,15 @@ def stages(words: list[str]) -> dict[str, float]:
 
 def main() -> None:
     """Start a few times and print the median of each stage."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data_dir", default="data", help="folder with FashionMNIST")
-    parser.add_argument("--config", default="configs/vae_fashion_mnist.yaml")
-    parser.add_argument("--starts", type=int, default=5, help="how many, after one that fills the caches")
+    parser = make_parser(__doc__)
+    add_count(parser, "--starts", 5, 1, "how many, after one that fills the caches")
     options = parser.parse_args()
+    check_data(parser, options.data_dir, ["FashionMNIST"])
     with tempfile.TemporaryDirectory() as runs:
-        words = ["fit", f"--config={options.config}", f"--data.data_dir={options.data_dir}"]
+        words = ["fit", "--config=configs/vae_fashion_mnist.yaml", f"--data.data_dir={options.data_dir}"]
         words += [f"--trainer.default_root_dir={runs}", "--trainer.callbacks=benchmarks.start.Marks"]
-        words += ["--trainer.max_steps=1", "--trainer.enable_progress_bar=false"]
+        words += ["--trainer.max_steps=1", "--trainer.limit_val_batches=0", "--trainer.enable_progress_bar=false"]
+        words += ["--trainer.enable_checkpointing=false"]
         measured = [stages(words) for _ in range(options.starts + 1)][1:]
     print("| stage | seconds |\n|---|---|")
     for name in measured[0]:

@@ -1,14 +1,16 @@
 """One table: models down, ways of training across, measured in turns, each way in a process of its own.
 
-(a) as notebooks have it, (b) the barest loop, (c) train.py with the shipped config, logging and checkpoints on. Times
-are milliseconds a step: median over all epochs but the first, and in brackets the fastest and slowest. The ratios are
-medians too, of epochs that were run one after the other. The probe's notebook encodes the images again each epoch; (b)
-and (c) did it once, before the clock starts. A step of t-SNE is all of it, for 10,000 codes.
+(a) as notebooks have it, in float32 always, (b) the barest loop, (c) train.py with the shipped config, its figures,
+logs and progress bar on; validation, checkpoints and pictures are off the clock. Times are milliseconds a step: median
+over all epochs but the first, and in brackets the fastest and slowest. The ratios are medians too, of epochs that were
+run one after the other. The probe's notebook encodes the images again each epoch; (b) and (c) did it once, before the
+clock starts. A step of t-SNE is all of it, for 10,000 codes. The data must be there already.
+
+Where there is no GPU, train.py has torch not look for one; CUDA_VISIBLE_DEVICES= before the command does so for all.
 
 Run: uv run python -m benchmarks.table --data_dir data
 """
 
-import argparse
 from collections.abc import Sequence
 from functools import partial
 from statistics import median
@@ -17,12 +19,14 @@ from typing import NamedTuple
 import torch
 
 from benchmarks import bare, notebook, through_train
+from benchmarks.options import add_device, add_epochs, check_data, make_parser
 from benchmarks.turns import Memory, Setting, Way, spread, take_turns
 
 
 class Row(NamedTuple):
-    """A model, its steps an epoch, its three ways, and how many epochs are enough where one takes long."""
+    """A model's data set, steps an epoch, three ways, and how many epochs are enough where one takes long."""
 
+    data_set: str
     steps: int
     notebook: Way
     bare: Way
@@ -38,14 +42,25 @@ _BF16 = "--trainer.precision=bf16-mixed"
 _VAE = partial(notebook.vae, conditional=False)
 _CVAE = partial(notebook.vae, conditional=True)
 ROWS = {
-    "VAE": Row(375, _VAE, partial(bare.vae, conditional=False), _ours("vae_fashion_mnist")),
-    "VAE, bf16": Row(375, _VAE, partial(bare.vae, conditional=False, bfloat16=True), _ours("vae_fashion_mnist", _BF16)),
-    "C-VAE": Row(375, _CVAE, partial(bare.vae, conditional=True), _ours("cvae_fashion_mnist")),
+    "VAE": Row("FashionMNIST", 375, _VAE, partial(bare.vae, conditional=False), _ours("vae_fashion_mnist")),
+    "VAE, bf16": Row(
+        "FashionMNIST",
+        375,
+        _VAE,
+        partial(bare.vae, conditional=False, bfloat16=True),
+        _ours("vae_fashion_mnist", _BF16),
+    ),
+    "C-VAE": Row("FashionMNIST", 375, _CVAE, partial(bare.vae, conditional=True), _ours("cvae_fashion_mnist")),
     "C-VAE, bf16": Row(
-        375, _CVAE, partial(bare.vae, conditional=True, bfloat16=True), _ours("cvae_fashion_mnist", _BF16)
+        "FashionMNIST",
+        375,
+        _CVAE,
+        partial(bare.vae, conditional=True, bfloat16=True),
+        _ours("cvae_fashion_mnist", _BF16),
     ),
     **{
         f"RBM {dim}": Row(
+            "KMNIST",
             469,
             partial(notebook.rbm, hidden_dim=dim),
             partial(bare.rbm, hidden_dim=dim),
@@ -53,10 +68,10 @@ ROWS = {
         )
         for dim in (16, 64, 256)
     },
-    "DCGAN": Row(12, notebook.dcgan, bare.dcgan, _ours("dcgan_mnist", "--trainer.precision=32-true")),
-    "DCGAN, bf16": Row(12, notebook.dcgan, partial(bare.dcgan, bfloat16=True), _ours("dcgan_mnist", _BF16)),
-    "probe": Row(47, notebook.probe, bare.probe, through_train.probe),
-    "t-SNE": Row(1, notebook.tsne, bare.tsne, through_train.tsne, enough=3),
+    "DCGAN": Row("MNIST", 12, notebook.dcgan, bare.dcgan, _ours("dcgan_mnist", "--trainer.precision=32-true")),
+    "DCGAN, bf16": Row("MNIST", 12, notebook.dcgan, partial(bare.dcgan, bfloat16=True), _ours("dcgan_mnist", _BF16)),
+    "probe": Row("MNIST", 47, notebook.probe, bare.probe, through_train.probe),
+    "t-SNE": Row("FashionMNIST", 1, notebook.tsne, bare.tsne, through_train.tsne, enough=3),
 }
 
 
@@ -73,19 +88,18 @@ def print_row(name: str, steps: int, seconds: Sequence[Sequence[float]], memory:
 
 def main() -> None:
     """Measure all ways of each model in turns, and print a row a model."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data_dir", default="data", help="folder with FashionMNIST, KMNIST and MNIST")
-    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
-    parser.add_argument("--models", nargs="+", default=list(ROWS), choices=list(ROWS))
-    parser.add_argument("--epochs", type=int, default=8, help="epochs of each way, of which the first warms up")
+    parser = make_parser(__doc__)
+    names = ", ".join(f"'{name}'" for name in ROWS)
+    parser.add_argument("--models", nargs="+", default=list(ROWS), choices=list(ROWS), metavar="MODEL", help=names)
+    add_device(parser)
+    add_epochs(parser)
     options = parser.parse_args()
-    if options.epochs < 2:
-        parser.error(f"--epochs must be at least 2, since the first warms up, got {options.epochs}")
+    check_data(parser, options.data_dir, [ROWS[name].data_set for name in options.models])
     print(f"{options.device}, {torch.get_num_threads()} threads, torch {torch.__version__}\n")
     print("| model | (a) notebook, ms a step | (b) bare | (c) train.py | a / c | c / b | peak MiB, a / b / c |")
     print("|---|---|---|---|---|---|---|")
     for name in options.models:
-        steps, *ways, enough = ROWS[name]
+        _, steps, *ways, enough = ROWS[name]
         epochs = min(options.epochs, enough or options.epochs)
         seconds, memory = take_turns(ways, Setting(options.data_dir, options.device, epochs, steps))
         print_row(name, steps, seconds, memory)

@@ -20,10 +20,15 @@ def config(setting: Setting, clock: Clock, name: str, words: Sequence[str] = ())
     """`train.py fit` with a file of configs/ and more words, its logging, checkpoints and callbacks on."""
     EpochTimer.clock = clock
     with tempfile.TemporaryDirectory() as runs:
-        where = [f"--data.data_dir={setting.data_dir}", f"--trainer.default_root_dir={runs}"]
-        where.append(f"--trainer.accelerator={'gpu' if setting.device == 'cuda' else 'cpu'}")
-        where += [f"--trainer.max_epochs={setting.epochs}", f"--trainer.limit_train_batches={setting.steps}"]
-        train.main(["fit", f"--config=configs/{name}.yaml", *where, *words, f"--trainer.callbacks={_callbacks(name)}"])
+        length = [f"--trainer.max_epochs={setting.epochs}", f"--trainer.limit_train_batches={setting.steps}"]
+        command = ["fit", f"--config=configs/{name}.yaml", *_where(setting, runs), *length, *words]
+        train.main([*command, f"--trainer.callbacks={_callbacks(name)}"])
+
+
+def _where(setting: Setting, runs: str) -> list[str]:
+    accelerator = "gpu" if setting.device == "cuda" else "cpu"
+    data = [f"--data.data_dir={setting.data_dir}", f"--trainer.default_root_dir={runs}"]
+    return [*data, f"--trainer.accelerator={accelerator}", "--trainer.devices=1"]
 
 
 def _callbacks(name: str) -> str:
@@ -44,11 +49,10 @@ def tsne(setting: Setting, clock: Clock) -> None:
     TestEndStart.clock = TestEndStop.clock = clock
     classes = "benchmarks.timer.TestEndStart", "callbacks.LatentTSNE", "benchmarks.timer.TestEndStop"
     callbacks = json.dumps([{"class_path": path} for path in classes])
-    command = ["test", "--config=configs/vae_fashion_mnist.yaml", f"--data.data_dir={setting.data_dir}"]
+    command = ["test", "--config=configs/vae_fashion_mnist.yaml", f"--trainer.callbacks={callbacks}"]
     for _ in range(setting.epochs):
         with _untrained(untrained_vae()) as checkpoint, tempfile.TemporaryDirectory() as runs:
-            words = [f"--ckpt_path={checkpoint}", f"--trainer.default_root_dir={runs}"]
-            train.main([*command, *words, f"--trainer.callbacks={callbacks}"])
+            train.main([*command, f"--ckpt_path={checkpoint}", *_where(setting, runs)])
 
 
 @contextmanager

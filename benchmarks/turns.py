@@ -6,7 +6,7 @@ that are compared lie next to each other, and only one process works at a time.
 
 import math
 import multiprocessing
-import resource
+import re
 import time
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
@@ -36,7 +36,10 @@ class Setting(NamedTuple):
 
 
 class Memory(NamedTuple):
-    """MiB of a process: its peak (of the GPU where it used one), and what was resident after its last epoch (Linux)."""
+    """MiB of a process: its peak (of the GPU where it used one), and what was resident after its last epoch.
+
+    On a CPU both are Linux's count, and NaN elsewhere.
+    """
 
     peak: float
     resident: float
@@ -58,28 +61,39 @@ class Clock:
         """Give the turn away, wait for the next one, and start."""
         self.give_away()
         self._turns.recv()
+        _wait_for_device()
         self._start = time.perf_counter()
 
     def stop(self) -> None:
         """Stop, when the device has done everything that it was asked to."""
-        if torch.cuda.is_available() and torch.cuda.is_initialized():
-            torch.cuda.synchronize()
+        _wait_for_device()
         self._seconds = time.perf_counter() - self._start
-        self.resident = _resident()
+        self.resident = _mebibytes("VmRSS")
 
     def give_away(self) -> None:
         """Say how long the last turn took, where there was one."""
         if self._seconds is not None:
+            _wait_for_device()
             self._turns.send(self._seconds)
             self._seconds = None
 
 
-def _resident() -> float:
-    """Bytes of this process that lie in memory; NaN where the system does not tell."""
+def _uses_gpu() -> bool:
+    return torch.cuda.is_available() and torch.cuda.is_initialized()
+
+
+def _wait_for_device() -> None:
+    if _uses_gpu():
+        torch.cuda.synchronize()
+
+
+def _mebibytes(what: str) -> float:
+    """Of this process, as Linux counts them under that name; NaN where the system does not tell."""
     try:
-        return float(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+        found = re.search(rf"^{what}:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
     except FileNotFoundError:
         return math.nan
+    return int(found[1]) / 1024 if found else math.nan
 
 
 Way = Callable[[Setting, Clock], None]  # one `start` and `stop` an epoch
@@ -90,9 +104,8 @@ def _work(way: Way, setting: Setting, turns: Connection) -> None:
     with redirect_stdout(StringIO()):  # where a run says what it left
         way(setting, clock)
     clock.give_away()
-    on_gpu = torch.cuda.is_available() and torch.cuda.is_initialized()
-    peak = torch.cuda.max_memory_allocated() if on_gpu else 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    turns.send(Memory(peak / 2**20, clock.resident / 2**20))
+    peak = torch.cuda.max_memory_allocated() / 2**20 if _uses_gpu() else _mebibytes("VmHWM")
+    turns.send(Memory(peak, clock.resident))
 
 
 def take_turns(ways: Sequence[Way], setting: Setting) -> tuple[list[list[float]], list[Memory]]:
@@ -118,9 +131,16 @@ def take_turns(ways: Sequence[Way], setting: Setting) -> tuple[list[list[float]]
     seconds: list[list[float]] = [[] for _ in ways]
     for _ in range(setting.epochs):
         for connection, found in zip(connections, seconds, strict=True):
-            connection.send(None)
-            found.append(connection.recv())
+            found.append(_have_turn(connection))
     return seconds, [connection.recv() for connection in connections]
+
+
+def _have_turn(connection: Connection) -> float:
+    try:
+        connection.send(None)
+        return float(connection.recv())
+    except (EOFError, ConnectionError):
+        raise EOFError("a way of training failed; its own error stands above") from None
 
 
 def spread(values: Sequence[float]) -> str:

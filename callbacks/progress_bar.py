@@ -15,10 +15,34 @@ class SteadyProgressBar(TQDMProgressBar):
     def __init__(self) -> None:
         super().__init__(refresh_rate=1)
         self._due = 0.0
+        self._undrawn: int | None = None  # the last batch, where it is not in the bar
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any) -> None:
-        """Draw where it is time to, and at the end of an epoch."""
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Draw where it is time to."""
+        self._undrawn = batch_idx
         now = time.monotonic()
-        if now >= self._due or trainer.is_last_batch:
+        if now >= self._due:
             self._due = now + _SECONDS
-            super().on_train_batch_end(trainer, pl_module, *args, **kwargs)
+            self._catch_up(trainer, pl_module)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draw what was trained before."""
+        self._catch_up(trainer, pl_module)
+        super().on_validation_start(trainer, pl_module)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draw where the epoch ended."""
+        self._catch_up(trainer, pl_module)
+        super().on_train_epoch_end(trainer, pl_module)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Leave the figures of the last epoch, which were logged after the bar was drawn."""
+        self.train_progress_bar.set_postfix(self.get_metrics(trainer, pl_module))
+        super().on_train_end(trainer, pl_module)
+
+    def _catch_up(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._undrawn is not None:
+            super().on_train_batch_end(trainer, pl_module, None, None, self._undrawn)
+            self._undrawn = None

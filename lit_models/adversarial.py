@@ -100,7 +100,12 @@ class AdversarialModel(NamedModule):
                 scheduler.step()
 
     def on_train_epoch_end(self) -> None:
-        """Log the epoch, warn where it went wrong, step the schedulers that wait for a validation."""
+        """Log the epoch, warn where it went wrong, step the schedulers that wait for a validation.
+
+        Raises:
+            FloatingPointError: a loss was not a number, before a checkpoint of such weights is written.
+        """
+        self._first_nan.stop(_REMEDY)
         figures = {key: value for part in ("d", "g", "d_norm", "g_norm") for key, value in self._log(part).items()}
         if "d/loss" in figures:  # not where a run was resumed at the very end of an epoch
             self._warn(figures["d/loss"], self._distance_ratio())

@@ -15,7 +15,18 @@ from lit_models.functional.elbo import count_active_units
 _SETTLED_LOGIT = math.log(99)  # of the probability 0.99
 
 
-class EpochMeans(Metric):
+class _InPlace(Metric):
+    """States that are added to in place."""
+
+    full_state_update = False
+
+    def reset(self) -> None:
+        """Start anew, also where Lightning's inference mode is on, whose tensors no later fit could add to."""
+        with torch.inference_mode(False):
+            super().reset()
+
+
+class EpochMeans(_InPlace):
     """Means over the images of an epoch, each image with the same weight, however the batches were cut.
 
     One addition a step instead of one `self.log` a figure and step: nothing is read back before the epoch ends.
@@ -26,7 +37,6 @@ class EpochMeans(Metric):
 
     total: Tensor
     count: Tensor
-    full_state_update = False
 
     def __init__(self, names: Sequence[str]) -> None:
         super().__init__()
@@ -44,7 +54,7 @@ class EpochMeans(Metric):
         return dict(zip(self.names, (self.total / self.count), strict=True))
 
 
-class ActiveUnits(Metric):
+class ActiveUnits(_InPlace):
     """Number of active latent units over an epoch, see `functional.elbo.count_active_units`.
 
     Args:
@@ -54,7 +64,6 @@ class ActiveUnits(Metric):
     total: Tensor
     total_square: Tensor
     count: Tensor
-    full_state_update = False
 
     def __init__(self, latent_dim: int) -> None:
         super().__init__()
@@ -73,7 +82,7 @@ class ActiveUnits(Metric):
         return count_active_units(self.total / self.count, self.total_square / self.count).float()
 
 
-class HiddenUnits(Metric):
+class HiddenUnits(_InPlace):
     """What binary hidden units did over an epoch: their mean activation, and the share of settled ones.
 
     A probability is settled where it is below 0.01 or above 0.99.
@@ -86,7 +95,6 @@ class HiddenUnits(Metric):
     total: Tensor
     settled: Tensor
     count: Tensor
-    full_state_update = False
 
     def __init__(self, hidden_dim: int) -> None:
         super().__init__()

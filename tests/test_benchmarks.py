@@ -1,14 +1,16 @@
 """The benchmarks' own machinery: turns, ratios, repeated files; and one row of the table, end to end."""
 
 import multiprocessing
+import re
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
 
-from benchmarks import growth, table
-from benchmarks.turns import Clock, Memory
+from benchmarks import growth, start, table
+from benchmarks.turns import Clock, Memory, Setting, take_turns
 from datamodules import FashionMNISTDataModule
 
 
@@ -23,7 +25,7 @@ def test_a_clock_waits_for_its_turn_and_says_how_long_it_took() -> None:
     assert parent.recv() > 0
     assert not parent.poll()
     if sys.platform == "linux":
-        assert clock.resident > 2**20
+        assert clock.resident > 1
 
 
 def test_ratios_are_medians_of_neighbours_without_the_first_epoch(capsys: pytest.CaptureFixture[str]) -> None:
@@ -59,8 +61,55 @@ def test_a_row_of_the_table(
     assert all(float(cell) > 0 for cell in cells[5:7])
 
 
-def test_one_epoch_is_too_few(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(sys, "argv", ["table", "--epochs", "1"])
+@pytest.mark.parametrize("benchmark", [table, growth])
+def test_one_epoch_is_too_few(
+    benchmark: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["benchmark", "--epochs", "1"])
     with pytest.raises(SystemExit):
-        table.main()
-    assert "--epochs must be at least 2, since the first warms up, got 1" in capsys.readouterr().err
+        benchmark.main()
+    assert "argument --epochs: must be a whole number, at least 2, got 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "words", "message"),
+    [
+        (table, ["--data_dir", "nowhere", "--models", "RBM 16"], "--data_dir must hold KMNIST/raw, .* 'nowhere': give"),
+        (growth, ["--data_dir", "nowhere"], "--data_dir must hold FashionMNIST/raw, which is not in 'nowhere': give"),
+        (start, ["--data_dir", "nowhere"], "--data_dir must hold FashionMNIST/raw, which is not in 'nowhere': give"),
+        (start, ["--starts", "0"], "argument --starts: must be a whole number, at least 1, got 0"),
+        (table, ["--device", "cuda"], "argument --device: torch finds no GPU to use for 'cuda'; use 'cpu'"),
+    ],
+)
+def test_settings_are_looked_at_first(
+    benchmark: ModuleType,
+    words: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(sys, "argv", ["benchmark", *words])
+    with pytest.raises(SystemExit):
+        benchmark.main()
+    assert re.search(message, " ".join(capsys.readouterr().err.split()))
+
+
+def _fails(setting: Setting, clock: Clock) -> None:
+    raise ArithmeticError("on purpose")
+
+
+def _goes(setting: Setting, clock: Clock) -> None:
+    for _ in range(setting.epochs):
+        clock.start()
+        clock.stop()
+
+
+@pytest.mark.slow
+def test_a_way_that_fails_ends_the_benchmark() -> None:
+    with pytest.raises(EOFError, match="a way of training failed"):
+        take_turns([_goes, _fails], Setting("", "cpu", 2, 1))
+    seconds, memory = take_turns([_goes], Setting("", "cpu", 2, 1))
+    assert len(seconds[0]) == 2
+    if sys.platform == "linux":
+        assert memory[0].peak >= memory[0].resident > 1

@@ -1,7 +1,10 @@
 """Figures of an epoch do not depend on how the batches were cut."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
+from torchmetrics import Metric
 
 from lit_models.metrics import ActiveUnits, EpochMeans, HiddenUnits
 
@@ -38,3 +41,14 @@ def test_hidden_units_over_batches_of_any_cut() -> None:
     assert figures["hidden_activation"].item() == pytest.approx(probabilities.mean().item())
     assert figures["saturated_share"].item() == pytest.approx(3 / 6)
     torch.testing.assert_close(metric.activation, probabilities.mean(0))
+
+
+@pytest.mark.parametrize("make", [lambda: EpochMeans(["loss"]), lambda: ActiveUnits(2), lambda: HiddenUnits(2)])
+def test_what_inference_mode_reset_can_be_added_to_outside(make: Callable[[], Metric]) -> None:
+    metric = make()
+    batch = ([torch.zeros(())], 1) if isinstance(metric, EpochMeans) else (torch.zeros(3, 2),)
+    with torch.inference_mode():
+        metric.update(*batch)
+        metric.reset()
+    metric.update(*batch)
+    assert metric.update_count == 1
