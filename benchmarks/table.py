@@ -39,25 +39,19 @@ def _ours(name: str, *words: str) -> Way:
 
 
 _BF16 = "--trainer.precision=bf16-mixed"
-_VAE = partial(notebook.vae, conditional=False)
-_CVAE = partial(notebook.vae, conditional=True)
+
+
+def _vae(config: str, conditional: bool, bfloat16: bool = False) -> Row:
+    notebooks = partial(notebook.vae, conditional=conditional)
+    barest = partial(bare.vae, conditional=conditional, bfloat16=bfloat16)
+    return Row("FashionMNIST", 375, notebooks, barest, _ours(config, *[_BF16] * bfloat16))
+
+
 ROWS = {
-    "VAE": Row("FashionMNIST", 375, _VAE, partial(bare.vae, conditional=False), _ours("vae_fashion_mnist")),
-    "VAE, bf16": Row(
-        "FashionMNIST",
-        375,
-        _VAE,
-        partial(bare.vae, conditional=False, bfloat16=True),
-        _ours("vae_fashion_mnist", _BF16),
-    ),
-    "C-VAE": Row("FashionMNIST", 375, _CVAE, partial(bare.vae, conditional=True), _ours("cvae_fashion_mnist")),
-    "C-VAE, bf16": Row(
-        "FashionMNIST",
-        375,
-        _CVAE,
-        partial(bare.vae, conditional=True, bfloat16=True),
-        _ours("cvae_fashion_mnist", _BF16),
-    ),
+    "VAE": _vae("vae_fashion_mnist", conditional=False),
+    "VAE, bf16": _vae("vae_fashion_mnist", conditional=False, bfloat16=True),
+    "C-VAE": _vae("cvae_fashion_mnist", conditional=True),
+    "C-VAE, bf16": _vae("cvae_fashion_mnist", conditional=True, bfloat16=True),
     **{
         f"RBM {dim}": Row(
             "KMNIST",
