@@ -65,8 +65,7 @@ class LatentTSNE(PictureCallback):
         # here, since every start of every command would wait for it
         from sklearn.manifold import TSNE
 
-        tsne = TSNE(init="pca", perplexity=perplexity, random_state=self.seed)
-        plane = tsne.fit_transform(codes.numpy())
+        plane = TSNE(init="pca", perplexity=perplexity, random_state=self.seed).fit_transform(codes.numpy())
         names = data_of(trainer, self).class_names
         name = f"tsne_{self.code}"
         self.save(trainer, _scatter(plane, labels.numpy(), names, f"test split, {len(codes):,} points"), name, when)
