@@ -1,31 +1,29 @@
 """Pictures and numbers made from the three verbs (sample, reconstruct, encode), and the checkpoints of a run."""
 
 from callbacks.chain_strips import ChainStrips
-from callbacks.checkpoint_io import WholeFileCheckpointIO
+from callbacks.checkpoint_io import AtomicCheckpointIO
 from callbacks.class_coverage import ClassCoverage
 from callbacks.confusion_matrix import ConfusionMatrix
 from callbacks.filter_grid import FilterGrid
 from callbacks.latent_tsne import LatentTSNE
-from callbacks.lean_loop import LeanLoop
-from callbacks.progress_bar import SteadyProgressBar
 from callbacks.reconstruction_grid import ReconstructionGrid
 from callbacks.reconstruction_mse import ReconstructionMSE
 from callbacks.run_checkpoint import RunCheckpoint
+from callbacks.run_folder import run_folder
 from callbacks.sample_grid import SampleGrid
 from callbacks.save_on_interrupt import SaveOnInterrupt
 
 __all__ = [
+    "AtomicCheckpointIO",
     "ChainStrips",
     "ClassCoverage",
     "ConfusionMatrix",
     "FilterGrid",
     "LatentTSNE",
-    "LeanLoop",
     "ReconstructionGrid",
     "ReconstructionMSE",
     "RunCheckpoint",
     "SampleGrid",
     "SaveOnInterrupt",
-    "SteadyProgressBar",
-    "WholeFileCheckpointIO",
+    "run_folder",
 ]

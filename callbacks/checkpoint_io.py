@@ -1,4 +1,4 @@
-"""Checkpoints on disk: a whole file or none."""
+"""Writing and reading checkpoint files."""
 
 import os
 from pathlib import Path
@@ -6,18 +6,31 @@ from typing import Any
 
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
-from lightning.fabric.utilities.types import _PATH
+
+PathLike = str | Path
 
 
-class WholeFileCheckpointIO(TorchCheckpointIO):
-    """Writes beside the file's place and then puts the finished file there in one step.
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes checkpoints atomically and reads them as data only.
 
-    Whoever kills the process, or fills the disk, leaves the checkpoint that was there before. Half a file has a name
-    that starts with a dot and ends in `.tmp`; the next write replaces it.
+    A checkpoint is written to a temporary file beside its place, `.<name>.tmp`, and then moved there in one step. A
+    killed process or a full disk so leaves the checkpoint that was there before.
+
+    Example:
+        >>> import tempfile
+        >>> path = tempfile.mkdtemp() + "/last.ckpt"
+        >>> AtomicCheckpointIO().save_checkpoint({"epoch": 3}, path)
+        >>> AtomicCheckpointIO().load_checkpoint(path)
+        {'epoch': 3}
     """
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: _PATH, storage_options: Any | None = None) -> None:
-        """Write the file.
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: PathLike, storage_options: Any | None = None) -> None:
+        """Write a checkpoint.
+
+        Args:
+            checkpoint: tensors and plain values.
+            path: the file; its folder is made where it is missing.
+            storage_options: has no effect; part of Lightning's interface.
 
         Raises:
             OSError: it could not be written; the message says what is left.
@@ -40,8 +53,12 @@ class WholeFileCheckpointIO(TorchCheckpointIO):
                 "--trainer.default_root_dir, and go on from the newest checkpoint with --ckpt_path"
             ) from error
 
-    def load_checkpoint(self, path: _PATH, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Read tensors and plain values; a file that asks for more, to run code on loading, is refused."""
+    def load_checkpoint(self, path: PathLike, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Read a checkpoint of tensors and plain values.
+
+        Raises:
+            pickle.UnpicklingError: the file holds anything else, such as code to be run on loading.
+        """
         return super().load_checkpoint(path, *args, **(kwargs | {"weights_only": True}))
 
 

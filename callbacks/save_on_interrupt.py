@@ -1,94 +1,88 @@
-"""Ctrl-C and SIGTERM end a run in good order."""
+"""A checkpoint when a run is interrupted by Ctrl-C or SIGTERM."""
 
 import signal
 import threading
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
-from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import distributed
+
+from callbacks.run_folder import run_folder
 
 
 class SaveOnInterrupt(Callback):
-    """Ends a fit after the batch at hand, with a checkpoint, when SIGTERM comes or Ctrl-C is pressed.
+    """Ends a fit with a checkpoint, `interrupted.ckpt`, when Ctrl-C is pressed or SIGTERM arrives.
 
-    A validation that has begun is finished, and its epoch with it. The checkpoint,
-    `<run folder>/checkpoints/interrupted.ckpt`, is of the moment between two batches, so that the resumed run ends as
-    the uninterrupted one would have. A second Ctrl-C stops at once, without it. The process ends with the exit status
-    that shells give to the signal, 143 or 130.
+    The fit stops after the batch at hand. A validation at the end of an epoch that has begun is finished first, and
+    its epoch with it. A run resumed from the checkpoint ends as the uninterrupted one would have. With several
+    processes a signal to any of them stops all after the same batch. The process ends with SystemExit and the status
+    that shells give to the signal: 130 or 143. A second Ctrl-C stops at once and saves nothing.
+
+    Put it before callbacks that take long at the end of a fit: they are skipped when a run is interrupted.
+
+    Example:
+        >>> trainer = Trainer(callbacks=[SaveOnInterrupt()], logger=False, accelerator="cpu")
     """
 
     def __init__(self) -> None:
-        self._signal = 0  # what came to this process, or, after the processes agreed, to any
-        self._before: dict[int, Any] = {}
-        self._held = False
+        self._signal = 0  # the one that arrived at this process or, once they have agreed, at any
+        self._handlers: dict[int, Any] = {}  # those to put back at the end
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Settle the checkpoint's path; with several processes a collective."""
+        self._path = run_folder(trainer) / "checkpoints" / "interrupted.ckpt"
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take over both signals: a handler only notes them, since nothing else may happen just anywhere."""
-        self._folder = Path(trainer.log_dir or trainer.default_root_dir) / "checkpoints"
-        if threading.current_thread() is not threading.main_thread():  # where no signal arrives
+        """Take over both signals. The handler only notes them: it may run between any two instructions."""
+        self._signal = 0
+        if threading.current_thread() is not threading.main_thread():  # only there may handlers be set
             return
 
         def note(signum: int, frame: FrameType | None) -> None:
             rank_zero_info("\nStopping after this batch; Ctrl-C again stops at once and saves nothing.")
             self._signal = signum
-            signal.signal(signal.SIGINT, self._before[signal.SIGINT])
+            signal.signal(signal.SIGINT, self._handlers[signal.SIGINT])
 
-        self._before = {signum: signal.signal(signum, note) for signum in (signal.SIGINT, signal.SIGTERM)}
+        self._handlers = {signum: signal.signal(signum, note) for signum in (signal.SIGINT, signal.SIGTERM)}
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
-        """Stop after this batch where a signal has come, to whichever process: all of them stop after the same one."""
-        self._agree(trainer)
-
-    def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any) -> None:
-        """Let the validation go on: Lightning would stop here, and a resumed run would do without its figures."""
-        if trainer.state.fn == "fit" and trainer.received_sigterm:
-            self._held, _signals(trainer).received_sigterm = True, False
-
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Within an epoch, stop now."""
-        if not trainer.is_last_batch:
-            self._release(trainer)
+        """Stop here when a signal has arrived."""
+        if self._arrived(trainer):
+            self._save_and_exit(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """At its end, stop after the checkpoints that judge by the figures; also where the signal came meanwhile."""
-        self._release(trainer)
-        self._agree(trainer)
+        """Stop after this epoch when a signal arrived in its validation, once its figures are logged."""
+        if self._arrived(trainer):
+            trainer.should_stop = True
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Give the signals back."""
-        self._give_back()
+        """Give the signals back, and stop when one has arrived."""
+        self._restore_handlers()
+        if self._arrived(trainer):
+            self._save_and_exit(trainer)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Save, where the exception is the orderly one, and say how to go on."""
-        self._give_back()
-        if isinstance(exception, SIGTERMException) and trainer.state.fn == "fit":
-            path = self._folder / "interrupted.ckpt"
-            trainer.save_checkpoint(path)
-            rank_zero_info(f"Interrupted at batch {trainer.global_step}. Go on with: --ckpt_path {path}")
-            exception.code = 128 + (self._signal or signal.SIGTERM)
+        """Give the signals back."""
+        self._restore_handlers()
 
-    def _agree(self, trainer: Trainer) -> None:
+    def _arrived(self, trainer: Trainer) -> bool:
+        """Whether a signal has arrived at any process; with several processes a collective."""
         if trainer.world_size > 1:
-            came = torch.tensor(self._signal, device=trainer.strategy.root_device)
-            distributed.all_reduce(came, distributed.ReduceOp.MAX)
-            self._signal = int(came)
-        if self._signal:
-            _signals(trainer).received_sigterm = True
+            signum = torch.tensor(self._signal, device=trainer.strategy.root_device)
+            distributed.all_reduce(signum, distributed.ReduceOp.MAX)
+            self._signal = int(signum)
+        return self._signal > 0
 
-    def _release(self, trainer: Trainer) -> None:
-        if self._held:
-            self._held, _signals(trainer).received_sigterm = False, True
+    def _save_and_exit(self, trainer: Trainer) -> None:
+        # said explicitly, or Lightning prints that it was not
+        trainer.save_checkpoint(self._path, weights_only=False)
+        rank_zero_info(f"Interrupted at batch {trainer.global_step}. Go on with: --ckpt_path {self._path}")
+        raise SystemExit(128 + self._signal)
 
-    def _give_back(self) -> None:
-        for signum, handler in self._before.items():
+    def _restore_handlers(self) -> None:
+        for signum, handler in self._handlers.items():
             signal.signal(signum, handler)
-        self._before = {}
-
-
-def _signals(trainer: Trainer) -> Any:
-    return vars(trainer)["_signal_connector"]
+        self._handlers = {}
