@@ -1,8 +1,7 @@
-"""What all data modules share: splits, epoch order, DDP shares and the step from bytes to [0, 1]."""
+"""Labelled tensors held in memory: splits, epoch order and the shares of several processes."""
 
 import os
-from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from lightning.pytorch import LightningDataModule
@@ -12,43 +11,58 @@ from datamodules.loader import BatchLoader, BatchSampler
 from datamodules.splits import stratified_subset, train_val_indices
 
 
-class ImageDataModule(LightningDataModule):
-    """Small labelled images, held in memory as one uint8 tensor a split.
+class TensorDataModule(LightningDataModule):
+    """Labelled tensors held in memory, and the data module under all others here: images, tables, codes.
 
-    A batch is `(images, labels)`: floats in [0, 1], shape (B, C, H, W), and int64 class indices, shape (B,).
-    A subclass names its `image_shape`, `num_classes` and `class_names` and writes `load`.
+    A batch is `(inputs, labels)`: floats of the model's dtype, shape (B, *input_shape), and int64 class indices,
+    shape (B,). A subclass writes `load` and says what it holds, in its class or, where that is read from files, in its
+    `__init__`: `input_shape`, `num_classes` and `class_names` (0 and () for data without classes).
 
     The official test split is kept apart: it is what `test` and `predict` see, and nothing else sees it.
     `split_seed` alone decides what is validation. The order of training epoch k depends on (seed, k) alone, where seed
-    is what `seed_everything` was given (0 where it was not called).
+    is what `seed_everything` was given (0 where it was not called). With `Trainer(overfit_batches=...)` training is not
+    shuffled.
+
+    After `setup`, `tensors` holds what `load` gave, and `splits` which of it is "train", "val" and "test": index
+    tensors, so that no split is a copy.
 
     Args:
-        data_dir: folder of the data sets, torchvision's `root`: files lie in `<data_dir>/<Name>/raw/`.
-        batch_size: images per step and process, at least 1.
+        batch_size: examples per step and process, at least 1.
         val_fraction: share of the official train split held out for validation, in [0, 1); 0 means no validation.
         train_fraction: share of each class of the remaining train split to keep, in (0, 1].
-        split_seed: decides the validation images and the kept fraction, at least 0.
+        split_seed: decides the validation examples and the kept fraction, at least 0.
         drop_last: leave out the last training batch where it is not full.
-        download: fetch the files where they are missing.
 
     Raises:
-        ValueError: an argument is out of its range, or (when a loader is made) `batch_size` is larger than the train
-            split with `drop_last`.
+        TypeError: labels are no whole numbers.
+        ValueError: an argument is out of its range; inputs have another shape than `input_shape`, or another number
+            than labels; or (when a loader is made) `batch_size` is larger than the train split with `drop_last`.
+
+    Example:
+        >>> class Points(TensorDataModule):
+        ...     input_shape, num_classes, class_names = (2,), 2, ("left", "right")
+        ...
+        ...     def load(self, train):
+        ...         x = torch.linspace(-1, 1, 100 if train else 20).unsqueeze(1).repeat(1, 2)
+        ...         return x, x[:, 0] > 0
+        >>> data = Points(batch_size=32)
+        >>> data.setup()
+        >>> inputs, labels = next(iter(data.train_dataloader()))
+        >>> inputs.shape, labels.dtype
+        (torch.Size([32, 2]), torch.int64)
     """
 
-    image_shape: ClassVar[tuple[int, int, int]]
-    num_classes: ClassVar[int]
-    class_names: ClassVar[tuple[str, ...]]
+    input_shape: tuple[int, ...] = ()
+    num_classes: int = 0
+    class_names: tuple[str, ...] = ()
 
     def __init__(
         self,
-        data_dir: str = "data",
         batch_size: int = 128,
         val_fraction: float = 0.2,
         train_fraction: float = 1.0,
         split_seed: int = 0,
         drop_last: bool = False,
-        download: bool = True,
     ) -> None:
         super().__init__()
         if batch_size < 1:
@@ -59,64 +73,45 @@ class ImageDataModule(LightningDataModule):
             raise ValueError(f"train_fraction must be in (0, 1], got {train_fraction}: use 1 for the whole train split")
         if split_seed < 0:
             raise ValueError(f"split_seed must be at least 0, got {split_seed}")
-        self.data_dir = data_dir
         self.batch_size = batch_size
         self.val_fraction = val_fraction
         self.train_fraction = train_fraction
         self.split_seed = split_seed
         self.drop_last = drop_last
-        self.download = download
-        self._codes_of: object = None
-        self.splits: dict[str, tuple[Tensor, Tensor]] = {}
+        self.tensors: dict[str, tuple[Tensor, Tensor]] = {}
+        self.splits: dict[str, Tensor] = {}
 
     def load(self, train: bool) -> tuple[Tensor, Tensor]:
-        """The official train or test split: uint8 images (N, C, H, W) and int64 labels (N,)."""
+        """The official train or test split: inputs (N, *input_shape) and labels (N,), whole numbers or bool."""
         raise NotImplementedError
 
     def setup(self, stage: str | None = None) -> None:
         """Read the files once and cut the splits; every process does this for itself, with the same result."""
-        if not self.splits:
-            images, labels = self.load(train=True)
-            train, val = train_val_indices(len(labels), self.val_fraction, self.split_seed)
-            if len(train) == 0:
-                raise ValueError(
-                    f"val_fraction={self.val_fraction} leaves no training image of {len(labels)}: use a smaller one"
-                )
-            if self.train_fraction < 1:
-                train = train[stratified_subset(labels[train], self.train_fraction, self.split_seed)]
-            self.splits = {
-                # without validation there is nothing to cut, and no second copy to hold meanwhile
-                "train": (images, labels) if len(train) == len(labels) else _pick(images, labels, train),
-                "val": _pick(images, labels, val),
-                "test": self.load(train=False),
-            }
-
-    def encode_images(self, split: str, encode: Callable[[Tensor], Tensor], owner: object) -> Tensor:
-        """Replace the images of a split by codes, each computed once and kept in memory.
-
-        Args:
-            split: "train", "val" or "test"; one that holds no image, or codes already, is left as it is.
-            encode: images (N, C, H, W) in [0, 1] to codes (N, D) on the CPU.
-            owner: whose codes they are.
-
-        Returns:
-            What the split holds now, (N, D).
-
-        Raises:
-            ValueError: the images were replaced by the codes of another owner before.
-        """
-        if self._codes_of not in (None, owner):
-            raise ValueError("this data module holds the codes of another model: make a new one for this model")
-        self._codes_of = owner
-        images, labels = self.splits[split]
-        if not images.is_floating_point() and self.has_split(split):
-            images = torch.cat([encode(part.float() / 255) for part in images.split(500)])
-            self.splits[split] = (images, labels)
-        return images
+        if self.splits:
+            return
+        self.tensors = {"train": self._checked(*self.load(train=True)), "test": self._checked(*self.load(train=False))}
+        labels = self.tensors["train"][1]
+        train, val = train_val_indices(len(labels), self.val_fraction, self.split_seed)
+        if len(train) == 0:
+            raise ValueError(
+                f"val_fraction={self.val_fraction} leaves no training image of {len(labels)}: use a smaller one"
+            )
+        if self.train_fraction < 1:
+            train = train[stratified_subset(labels[train], self.train_fraction, self.split_seed)]
+        self.splits = {"train": train, "val": val, "test": torch.arange(len(self.tensors["test"][1]))}
 
     def has_split(self, split: str) -> bool:
-        """Whether `split` ("train", "val" or "test") holds any image."""
-        return split in self.splits and len(self.splits[split][1]) > 0
+        """Whether `split` ("train", "val" or "test") holds anything."""
+        return split in self.splits and len(self.splits[split]) > 0
+
+    def split(self, name: str) -> tuple[Tensor, Tensor]:
+        """A copy of one split: inputs as `load` gave them, (N, *input_shape), and int64 labels, (N,).
+
+        Raises:
+            ValueError: `name` is not one of the splits.
+        """
+        inputs, labels = self._held(name)
+        return inputs.index_select(0, self.splits[name]), labels.index_select(0, self.splits[name])
 
     def loader(self, split: str, shuffle: bool = False, sharded: bool = True) -> BatchLoader:
         """Batches of one split; `sharded=False` gives every process the whole of it.
@@ -124,12 +119,10 @@ class ImageDataModule(LightningDataModule):
         Raises:
             ValueError: `split` is not one of the splits.
         """
-        if split not in self.splits:
-            raise ValueError(f"unknown split {split!r}: use one of {list(self.splits)} (after setup())")
-        images, labels = self.splits[split]
+        inputs, labels = self._held(split)
         trainer = self.trainer if sharded else None
         sampler = BatchSampler(
-            size=len(labels),
+            size=len(self.splits[split]),
             batch_size=self.batch_size,
             shuffle=shuffle,
             seed=int(os.environ.get("PL_GLOBAL_SEED", 0)),
@@ -137,31 +130,46 @@ class ImageDataModule(LightningDataModule):
             rank=trainer.global_rank if trainer else 0,
             world_size=trainer.world_size if trainer else 1,
         )
-        return BatchLoader(images, labels, sampler)
+        return BatchLoader(inputs, labels, self.splits[split], sampler)
 
     def train_dataloader(self) -> BatchLoader:
-        """Shuffled training batches."""
-        return self.loader("train", shuffle=True)
+        """Training batches; shuffled, but for `overfit_batches`, which means the same batches in each epoch."""
+        loader = self.loader("train", shuffle=not getattr(self.trainer, "overfit_batches", 0))
+        loader.training, loader.trainer = True, self.trainer
+        return loader
 
     def val_dataloader(self) -> BatchLoader | list[BatchLoader]:
         """Validation batches; none where `val_fraction` is 0."""
         return self.loader("val") if self.has_split("val") else []
 
-    def test_dataloader(self) -> BatchLoader:
-        """Batches of the official test split."""
-        return self.loader("test")
+    def test_dataloader(self) -> BatchLoader | list[BatchLoader]:
+        """Batches of the official test split; none where it is empty."""
+        return self.loader("test") if self.has_split("test") else []
 
-    def predict_dataloader(self) -> BatchLoader:
-        """Batches of the official test split."""
-        return self.loader("test")
+    def predict_dataloader(self) -> BatchLoader | list[BatchLoader]:
+        """Batches of the official test split; none where it is empty."""
+        return self.test_dataloader()
 
-    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Bytes 0 .. 255 to floats in [0, 1], on the device and in the model's dtype; codes stay as they are."""
-        images, labels = batch
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> tuple[Tensor, Tensor]:
+        """Inputs to floats of the model's dtype, on the device."""
+        inputs, labels = batch
         model = self.trainer.lightning_module if self.trainer else None
-        floats = images.to(model.dtype if model else torch.float32)
-        return floats if images.is_floating_point() else floats.div_(255), labels
+        return inputs.to(model.dtype if model else torch.float32), labels
 
+    def _held(self, split: str) -> tuple[Tensor, Tensor]:
+        """The tensors that the split's indices point into: validation is a part of the official train split."""
+        if split not in self.splits:
+            raise ValueError(f"unknown split {split!r}: use one of {list(self.splits)} (after setup())")
+        return self.tensors["train" if split == "val" else split]
 
-def _pick(images: Tensor, labels: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
-    return images.index_select(0, index), labels.index_select(0, index)
+    def _checked(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        name = type(self).__name__
+        if labels.is_floating_point() or labels.is_complex():
+            raise TypeError(f"{name}.load gave labels of {labels.dtype}: give class indices, integers or bool")
+        if len(inputs) != len(labels):
+            raise ValueError(f"{name}.load gave {len(inputs)} inputs but {len(labels)} labels: give one label an input")
+        if tuple(inputs.shape[1:]) != self.input_shape:
+            raise ValueError(
+                f"{name}.load gave inputs of shape {tuple(inputs.shape[1:])}, expected input_shape={self.input_shape}"
+            )
+        return inputs, labels.long()

@@ -1,19 +1,37 @@
-"""Batches of images held in memory: which indices (BatchSampler), and the tensors behind them (BatchLoader)."""
+"""Batches of tensors held in memory: which positions (BatchSampler), and the tensors behind them (BatchLoader)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
+
+from datamodules.resuming import count_batches
+
+
+class TrainingBatch(NamedTuple):
+    """A batch of the training loop: `(inputs, labels)`, with a type of its own, since only such batches are augmented.
+
+    Example:
+        >>> inputs, labels = TrainingBatch(torch.zeros(2, 3), torch.tensor([0, 1]))
+        >>> labels.tolist()
+        [0, 1]
+    """
+
+    inputs: Tensor
+    labels: Tensor
 
 
 @dataclass
 class BatchSampler:
-    """One process's share of each batch of indices, for one epoch at a time.
+    """Yields one process's share of each step's positions, for one epoch at a time.
 
-    All processes draw the same order, cut it into steps of `world_size * batch_size` indices and take every
+    All processes draw the same order, cut it into steps of `world_size * batch_size` positions and take every
     `world_size`-th of them. So the shares are disjoint, together they are the whole split, every process makes the
     same number of steps (uneven numbers would hang DDP), and step k sees the images that one process with
     `world_size` times the batch would see.
@@ -31,6 +49,10 @@ class BatchSampler:
 
     Raises:
         ValueError: there is not a single image for each process, or not one full step with `drop_last`.
+
+    Example:
+        >>> [step.tolist() for step in BatchSampler(size=5, batch_size=2)]
+        [[0, 1], [2, 3], [4]]
     """
 
     size: int
@@ -54,29 +76,38 @@ class BatchSampler:
                 f"a split of {self.size} images: use batch_size <= {self.size // self.world_size} or drop_last=False"
             )
 
+    @property
+    def sampler(self) -> "BatchSampler":
+        """Itself: Lightning tells the epoch to `loader.batch_sampler.sampler`, as torch's loaders have it."""
+        return self
+
     def set_epoch(self, epoch: int) -> None:
         """Choose the order of the next pass; Lightning calls this before each epoch."""
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return len(self._starts())
+        return len(self.bounds()) - 1
 
     def __iter__(self) -> Iterator[Tensor]:
-        order, starts = self._order(), self._starts()
-        end = len(starts) * self._step if self.drop_last else self.size
-        for start, stop in zip(starts, [*starts[1:], end], strict=True):
-            step = order[start:stop]
-            yield step if self.world_size == 1 else step[self.rank :: self.world_size]
+        return (share for share, _ in self.steps())
 
-    @property
-    def _step(self) -> int:
-        return self.batch_size * self.world_size
+    def steps(self, begin: int = 0) -> Iterator[tuple[Tensor, int]]:
+        """This process's share of each step, and where the step ends in the epoch's order, from `begin` on."""
+        order = self._order()
+        for start, end in pairwise(self.bounds(begin)):
+            step = order[start:end]
+            yield step if self.world_size == 1 else step[self.rank :: self.world_size], end
 
-    def _starts(self) -> range:
-        """First position of each step. A remainder too small to give each process an image joins the step before."""
-        full, rest = divmod(self.size, self._step)
+    def bounds(self, begin: int = 0) -> list[int]:
+        """Where steps begin and end in the epoch's order, from `begin` on, over all processes.
+
+        A remainder too small to give each process an image joins the step before.
+        """
+        length = self.batch_size * self.world_size
+        full, rest = divmod(self.size - begin, length)
         partial = not self.drop_last and rest >= (self.world_size if full else 1)
-        return range(0, (full + partial) * self._step, self._step)
+        starts = [begin + length * step for step in range(full + partial)]
+        return [*starts, begin + length * full if self.drop_last else self.size]
 
     def _order(self) -> Tensor:
         if not self.shuffle:
@@ -87,37 +118,72 @@ class BatchSampler:
 
 @dataclass
 class BatchLoader:
-    """Iterates over (images, labels) batches, each one index operation on tensors in memory.
+    """Iterates over (inputs, labels) batches of a split, each one index operation on tensors in memory.
 
-    Images stay uint8 (B, C, H, W) and labels int64 (B,) here; they become floats on the device, after the transfer.
-    To Lightning this looks like a torch DataLoader without automatic batching: it finds `sampler`, tells it the epoch,
-    and expects `batch_sampler` to be None. A checkpoint from the middle of an epoch holds `state_dict()`, so that a
-    resumed run goes on with the batch that comes next.
+    Inputs have the dtype they are held in (uint8 for images) and labels are int64, shape (B,).
+    To Lightning this looks like a torch DataLoader without `sampler`, which could be taken for one that shuffles
+    validation. It tells the epoch to `batch_sampler.sampler`.
+
+    A checkpoint from the middle of an epoch holds `state_dict()`: how many images of the epoch's order all processes
+    have seen. A resumed run goes on with the next one, also with another batch size or number of processes.
+
+    Args:
+        inputs: (N, ...) what `TensorDataModule.load` gave.
+        labels: (N,) int64.
+        index: (size,) the split: which of the N it holds.
+        batch_sampler: which positions of `index` make a batch.
+        training: yield each batch as a `TrainingBatch`.
+        trainer: told how many batches are over where a run is resumed with another batch size.
+
+    Example:
+        >>> sampler = BatchSampler(size=3, batch_size=2)
+        >>> loader = BatchLoader(torch.eye(4), torch.arange(4), torch.tensor([1, 2, 3]), sampler)
+        >>> [labels.tolist() for inputs, labels in loader]
+        [[1, 2], [3]]
     """
 
-    images: Tensor
+    inputs: Tensor
     labels: Tensor
-    sampler: BatchSampler
-    batch_sampler: None = None
-    _given: int = 0
-    _resumed: tuple[int, int] | None = None  # (epoch, batches given in it) of the checkpoint
+    index: Tensor
+    batch_sampler: BatchSampler
+    training: bool = False
+    trainer: Trainer | None = None
+    _seen: tuple[int, int] = (0, 0)  # epoch, images seen in it
+    _resumed: bool = False
 
     def __len__(self) -> int:
-        return len(self.sampler)
+        return len(self.batch_sampler)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        resumed_epoch, given = self._resumed or (-1, 0)
-        self._resumed = None
-        self._given = given if resumed_epoch == self.sampler.epoch else 0  # at an epoch's end the next begins anew
-        for index in islice(self.sampler, self._given, None):
-            self._given += 1
-            # index_select copies whole images, where images[index] goes byte by byte: a tenth of the time
-            yield self.images.index_select(0, index), self.labels.index_select(0, index)
+        epoch, seen = self._seen
+        begin = seen if self._resumed and epoch == self.batch_sampler.epoch else 0
+        self._resumed = False
+        for share, end in self.batch_sampler.steps(begin):
+            self._seen = (self.batch_sampler.epoch, end)
+            rows = self.index[share]
+            # index_select copies whole images, where inputs[rows] goes byte by byte: a tenth of the time
+            batch = self.inputs.index_select(0, rows), self.labels.index_select(0, rows)
+            yield TrainingBatch(*batch) if self.training else batch
 
-    def state_dict(self) -> dict[str, int]:
-        """How many batches of which epoch were given out."""
-        return {"epoch": self.sampler.epoch, "given": self._given}
+    def state_dict(self) -> dict[str, Any]:
+        """How many images of which epoch all processes have seen, and what their order depends on."""
+        epoch, seen = self._seen
+        return {"epoch": epoch, "seen": seen, "order": self._order}
 
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        """Leave out, in that epoch, what was given out before."""
-        self._resumed = (state["epoch"], state["given"])
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Leave out, in that epoch, what was seen before; where that cannot be, begin the epoch anew and say so."""
+        sampler = self.batch_sampler
+        # checkpoints of earlier versions count batches, of a batch size that is taken for today's
+        seen = state.get("seen", state.get("given", 0) * sampler.batch_size * sampler.world_size)
+        same_order = state.get("order", self._order) == self._order
+        if not same_order or (not sampler.drop_last and 0 < sampler.size - seen < sampler.world_size):
+            reason = "fewer images are left than processes" if same_order else f"{state['order']} is now {self._order}"
+            rank_zero_warn(f"epoch {state['epoch']} begins anew, its images are seen again: {reason}")
+            seen = 0
+        self._seen, self._resumed = (state["epoch"], seen), True
+        if self.trainer is not None:
+            count_batches(self.trainer, len(sampler) - (len(sampler.bounds(seen)) - 1))
+
+    @property
+    def _order(self) -> dict[str, int]:
+        return {"size": self.batch_sampler.size, "seed": self.batch_sampler.seed, "shuffle": self.batch_sampler.shuffle}

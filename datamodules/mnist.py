@@ -9,21 +9,29 @@ from torch import Tensor
 from torchvision import datasets
 from torchvision.datasets.mnist import read_image_file, read_label_file
 
-from datamodules.base import ImageDataModule
+from datamodules.images import ImageDataModule
 
 
 class IDXDataModule(ImageDataModule):
     """A data set in MNIST's IDX format, 60,000 train and 10,000 test images, 1x28x28.
+
+    A subclass names torchvision's `dataset_class`, whose files it downloads and reads, and `class_names`.
 
     Args and splits: see `ImageDataModule`.
 
     Raises:
         FileNotFoundError: the files are missing and `download` is off, or they could not be fetched.
         ValueError: a file is truncated or corrupt, or holds a label that is no class; the message names it.
+
+    Example:
+        >>> class QMNISTLike(IDXDataModule):
+        ...     dataset_class, class_names = datasets.MNIST, tuple("0123456789")
+        >>> QMNISTLike("data", batch_size=64).image_shape
+        (1, 28, 28)
     """
 
     dataset_class: ClassVar[type[datasets.MNIST]]
-    image_shape = (1, 28, 28)
+    input_shape = (1, 28, 28)
     num_classes = 10
 
     def prepare_data(self) -> None:
@@ -36,14 +44,14 @@ class IDXDataModule(ImageDataModule):
             raise FileNotFoundError(self._missing_message("could not be downloaded")) from error
 
     def load(self, train: bool) -> tuple[Tensor, Tensor]:
-        """See `ImageDataModule.load`."""
+        """See `TensorDataModule.load`."""
         if self._missing_files():
             raise FileNotFoundError(self._missing_message(f"are missing, and download={self.download}"))
         image_path, label_path = self._paths(train)
         images, labels = _read(read_image_file, image_path), _read(read_label_file, label_path)
-        if images.shape[1:] != self.image_shape[1:]:
+        if images.shape[1:] != self.input_shape[1:]:
             raise ValueError(
-                f"{image_path} holds images of {tuple(images.shape[1:])}, expected {self.image_shape[1:]}: "
+                f"{image_path} holds images of {tuple(images.shape[1:])}, expected {self.input_shape[1:]}: "
                 "delete it and download it again"
             )
         if len(images) != len(labels):
@@ -75,21 +83,42 @@ class IDXDataModule(ImageDataModule):
 
 
 class MNISTDataModule(IDXDataModule):
-    """Handwritten digits. Source: Y. LeCun, C. Cortes, C. Burges, "The MNIST database", 1998. See `IDXDataModule`."""
+    """Handwritten digits. See `IDXDataModule`.
+
+    Source: Y. LeCun, C. Cortes, C. Burges, "The MNIST database", 1998.
+
+    Example:
+        >>> MNISTDataModule("data", val_fraction=0.1).class_names[7]
+        '7'
+    """
 
     dataset_class = datasets.MNIST
     class_names = tuple("0123456789")
 
 
 class KMNISTDataModule(IDXDataModule):
-    """Cursive Japanese characters. Source: Clanuwat et al., arXiv:1812.01718, 2018. See `IDXDataModule`."""
+    """Cursive Japanese characters. See `IDXDataModule`.
+
+    Source: Clanuwat et al., arXiv:1812.01718, 2018.
+
+    Example:
+        >>> KMNISTDataModule("data", val_fraction=0.1).class_names[7]
+        'ya'
+    """
 
     dataset_class = datasets.KMNIST
     class_names = tuple(datasets.KMNIST.classes)
 
 
 class FashionMNISTDataModule(IDXDataModule):
-    """Pictures of clothes. Source: H. Xiao, K. Rasul, R. Vollgraf, arXiv:1708.07747, 2017. See `IDXDataModule`."""
+    """Pictures of clothes. See `IDXDataModule`.
+
+    Source: H. Xiao, K. Rasul, R. Vollgraf, arXiv:1708.07747, 2017.
+
+    Example:
+        >>> FashionMNISTDataModule("data", val_fraction=0.1).class_names[7]
+        'Sneaker'
+    """
 
     dataset_class = datasets.FashionMNIST
     class_names = tuple(datasets.FashionMNIST.classes)

@@ -8,6 +8,11 @@ def train_val_indices(size: int, val_fraction: float, seed: int) -> tuple[Tensor
     """Random disjoint (train, validation) indices that together are 0 .. size - 1, decided by `seed` alone.
 
     Validation takes `round(val_fraction * size)` images. Both are sorted: order within a split carries no meaning.
+
+    Example:
+        >>> train, val = train_val_indices(10, val_fraction=0.2, seed=0)
+        >>> len(train), len(val)
+        (8, 2)
     """
     order = torch.randperm(size, generator=torch.Generator().manual_seed(seed))
     val_size = round(val_fraction * size)
@@ -21,6 +26,10 @@ def stratified_subset(labels: Tensor, fraction: float, seed: int) -> Tensor:
         labels: (N,) class indices.
         fraction: share of each class to keep, in (0, 1].
         seed: decides which images are kept.
+
+    Example:
+        >>> stratified_subset(torch.tensor([0, 0, 0, 0, 1, 1]), fraction=0.5, seed=0).shape
+        torch.Size([3])
     """
     generator = torch.Generator().manual_seed(seed)
     kept = []

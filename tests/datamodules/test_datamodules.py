@@ -9,7 +9,14 @@ import pytest
 import torch
 from torchvision.datasets import mnist
 
-from datamodules import DigitsDataModule, FashionMNISTDataModule, ImageDataModule, KMNISTDataModule, MNISTDataModule
+from datamodules import (
+    DigitsDataModule,
+    FashionMNISTDataModule,
+    ImageDataModule,
+    KMNISTDataModule,
+    MNISTDataModule,
+    TensorDataModule,
+)
 from tests.conftest import write_dataset, write_idx
 
 IDX_MODULES = [MNISTDataModule, KMNISTDataModule, FashionMNISTDataModule]
@@ -30,11 +37,11 @@ def test_batches_are_floats_in_unit_range(cls: type[ImageDataModule], fake_data:
     images, labels = next(iter(module.train_dataloader()))
     assert images.dtype == torch.uint8
     x, y = module.on_after_batch_transfer((images, labels), 0)
-    assert x.shape == (32, *cls.image_shape)
+    assert x.shape == (32, *module.image_shape) == (32, 1, 28, 28)
     assert x.dtype == torch.float32
     assert torch.equal((x * 255).round().to(torch.uint8), images)
     assert y.dtype == torch.int64
-    assert len(cls.class_names) == cls.num_classes == 10
+    assert len(module.class_names) == module.num_classes == 10
 
 
 def test_floats_take_the_models_dtype(data: MNISTDataModule) -> None:
@@ -47,8 +54,8 @@ def test_split_sizes_and_seed(fake_data: Path) -> None:
     def val_images(**options) -> torch.Tensor:
         module = MNISTDataModule(str(fake_data), val_fraction=0.3, **options)
         module.setup()
-        assert [len(module.splits[split][1]) for split in ("train", "val", "test")] == [140, 60, 50]
-        return module.splits["val"][0]
+        assert [len(module.splits[split]) for split in ("train", "val", "test")] == [140, 60, 50]
+        return module.split("val")[0]
 
     assert torch.equal(val_images(split_seed=4), val_images(split_seed=4, batch_size=7))
     assert not torch.equal(val_images(split_seed=4), val_images(split_seed=5))
@@ -60,20 +67,20 @@ def test_no_validation_split(fake_data: Path) -> None:
     assert module.val_dataloader() == []
     assert not module.has_split("val")
     assert module.has_split("train")
-    assert len(module.splits["train"][1]) == 200
+    assert len(module.split("train")[1]) == 200
 
 
 def test_train_fraction_is_stratified_and_leaves_the_others_alone(fake_data: Path) -> None:
     module = MNISTDataModule(str(fake_data), val_fraction=0, train_fraction=0.1)
     module.setup()
-    assert module.splits["train"][1].bincount().tolist() == [2] * 10
-    assert len(module.splits["test"][1]) == 50
+    assert module.split("train")[1].bincount().tolist() == [2] * 10
+    assert len(module.split("test")[1]) == 50
 
 
 def test_processes_get_shares_and_unsharded_loaders_get_all(data: MNISTDataModule) -> None:
     def labels_of(rank: int, sharded: bool) -> list[int]:
         data.trainer = SimpleNamespace(global_rank=rank, world_size=2)  # type: ignore[assignment]
-        return [int(i) for step in data.loader("test", sharded=sharded).sampler for i in step]
+        return [int(i) for step in data.loader("test", sharded=sharded).batch_sampler for i in step]
 
     assert sorted(labels_of(0, True) + labels_of(1, True)) == list(range(50))
     assert labels_of(0, False) == labels_of(1, False) == list(range(50))
@@ -156,7 +163,7 @@ def test_download_fetches_all_four_files_once(tmp_path: Path, monkeypatch: pytes
     module.prepare_data()
     assert len(fetched) == 4
     module.setup()
-    assert len(module.splits["test"][1]) == 50
+    assert len(module.split("test")[1]) == 50
 
 
 @pytest.mark.parametrize("name", ["train-images-idx3-ubyte", "t10k-labels-idx1-ubyte"])
@@ -189,10 +196,10 @@ def test_digits_are_real_and_their_test_split_is_fixed() -> None:
     for split_seed in (0, 1):
         module = DigitsDataModule(split_seed=split_seed)
         module.setup()
-        splits.append(module.splits)
-        assert sum(len(labels) for _, labels in module.splits.values()) == 1797
-        images = module.splits["train"][0]
-        assert images.shape[1:] == DigitsDataModule.image_shape
+        splits.append({name: module.split(name) for name in module.splits})
+        assert sum(len(index) for index in module.splits.values()) == 1797
+        images = module.split("train")[0]
+        assert images.shape[1:] == module.image_shape == (1, 28, 28)
         assert images.max() > 250
         assert images.min() == 0
     assert torch.equal(splits[0]["test"][0], splits[1]["test"][0])
@@ -203,6 +210,62 @@ def test_digits_are_real_and_their_test_split_is_fixed() -> None:
 def test_official_files(cls: type[ImageDataModule], real_data: Path) -> None:
     module = cls(str(real_data), download=False)
     module.setup()
-    assert [len(module.splits[split][1]) for split in ("train", "val", "test")] == [48_000, 12_000, 10_000]
-    assert module.splits["test"][1].bincount().tolist() != [0] * 10
-    assert all(module.splits["test"][1].bincount() > 800)
+    assert [len(module.splits[split]) for split in ("train", "val", "test")] == [48_000, 12_000, 10_000]
+    assert module.split("test")[1].bincount().tolist() != [0] * 10
+    assert all(module.split("test")[1].bincount() > 800)
+
+
+class Table(TensorDataModule):
+    """Rows of a table, whose shape is known only to the instance."""
+
+    def __init__(self, labels: torch.Tensor) -> None:
+        super().__init__(batch_size=8, val_fraction=0.25)
+        self.labels = labels
+        self.input_shape = (3,)
+
+    def load(self, train: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.arange(60.0).reshape(20, 3), self.labels
+
+
+@pytest.mark.parametrize(
+    "dtype", [torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.uint16, torch.uint64]
+)
+def test_labels_of_every_integer_type(dtype: torch.dtype) -> None:
+    data = Table((torch.arange(20) % 2).to(dtype))
+    data.setup()
+    inputs, labels = next(iter(data.train_dataloader()))
+    assert labels.dtype == torch.int64
+    # the first column is three times the row's number
+    assert torch.equal(inputs[:, 0].long() // 3 % 2, labels)
+    assert (data.num_classes, data.class_names) == (0, ())
+
+
+def test_splits_are_indices_into_what_was_loaded() -> None:
+    data = Table(torch.arange(20))
+    data.setup()
+    assert {name: len(index) for name, index in data.splits.items()} == {"train": 15, "val": 5, "test": 20}
+    assert data.loader("train").inputs is data.loader("val").inputs is data.tensors["train"][0]
+    inputs, labels = data.split("val")
+    assert torch.equal(inputs[:, 0].long() // 3, labels)
+
+
+def test_what_a_load_may_not_give() -> None:
+    with pytest.raises(TypeError, match=r"Table.load gave labels of torch.float32: give class indices"):
+        Table(torch.rand(20)).setup()
+    with pytest.raises(ValueError, match=r"Table.load gave 20 inputs but 19 labels"):
+        Table(torch.arange(19)).setup()
+    table = Table(torch.arange(20))
+    table.input_shape = (4,)
+    with pytest.raises(ValueError, match=r"inputs of shape \(3,\), expected input_shape=\(4,\)"):
+        table.setup()
+
+
+def test_an_empty_test_split_has_no_loader() -> None:
+    class NoTest(Table):
+        def load(self, train: bool) -> tuple[torch.Tensor, torch.Tensor]:
+            inputs, labels = super().load(train)
+            return (inputs, labels) if train else (inputs[:0], labels[:0])
+
+    data = NoTest(torch.arange(20))
+    data.setup()
+    assert data.test_dataloader() == data.predict_dataloader() == []

@@ -76,7 +76,7 @@ def test_fewer_images_than_processes() -> None:
 def test_loader_pairs_images_with_their_labels() -> None:
     labels = torch.arange(20)
     images = labels.to(torch.uint8).reshape(20, 1, 1, 1).expand(20, 1, 2, 2)
-    loader = BatchLoader(images, labels, BatchSampler(size=20, batch_size=6, shuffle=True))
+    loader = BatchLoader(images, labels, torch.arange(20), BatchSampler(size=20, batch_size=6, shuffle=True))
     batches = list(loader)
     assert len(batches) == len(loader) == 4
     for x, y in batches:
