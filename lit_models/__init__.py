@@ -1,10 +1,10 @@
 """The systems: LightningModules that answer sample, reconstruct and encode on images in [0, 1]."""
 
 from lit_models.classifier import LitClassifier
-from lit_models.gan import LitDCGAN
+from lit_models.gan import LitGAN
 from lit_models.loading import load_classifier, load_model
 from lit_models.probe import LitProbe
 from lit_models.rbm import LitRBM
 from lit_models.vae import LitVAE
 
-__all__ = ["LitClassifier", "LitDCGAN", "LitProbe", "LitRBM", "LitVAE", "load_classifier", "load_model"]
+__all__ = ["LitClassifier", "LitGAN", "LitProbe", "LitRBM", "LitVAE", "load_classifier", "load_model"]

@@ -1,54 +1,326 @@
-"""What systems share: a name in the checkpoint; one step for all stages, figures of whole epochs, one optimizer."""
+"""What all models share: batches of any form, one step for all stages, figures of whole epochs, noise that resumes."""
 
+import inspect
 import os
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from math import isfinite
+from typing import Any, Self
 
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
+from torch.nn.functional import one_hot
+from torch.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR
 from torchmetrics import Metric
 
+from lit_models.batch import as_labels, split_batch
+from lit_models.checks import check_images, check_label_range, check_unit_range
+from lit_models.recipe import build, describe, read_checkpoint, recipe_of
 from lit_models.resuming import close_epoch
 
-Batch = tuple[Tensor, Tensor]
+STAGES = ("train", "val", "test")
 _EVALUATION_SEED = 1
 _REMEDY = (
-    "lower the learning rate or clip the gradient (--trainer.gradient_clip_val), see that the images are numbers, and "
-    "go on from the last checkpoint, which is of the epoch before"
+    "lower the learning rate or clip the gradient (--trainer.gradient_clip_val; a GAN's --model.gradient_clip_val), "
+    "see that the images are numbers, and go on from the last checkpoint, which is of an epoch before"
 )
 
 
-class NamedModule(LightningModule):
-    """What every model here does for its user: a name in the checkpoint, and noise that a resumed run draws again.
+class BaseModule(LightningModule):
+    """LightningModule whose train, val and test stages run the same `step` and log the same figures.
 
-    Checkpoints say which class they hold, so that `loading.load_model` can make it. `monitor` is the figure that judges
-    the best checkpoint where the user names none.
+    A subclass sets `image_shape`, names its figures with `add_figures`, and writes `step(x, y, stage)`, which returns
+    the loss and updates `self.figures(stage)`. Each figure is logged once an epoch, as `{stage}/{name}`, over all
+    images and all processes.
 
-    The random numbers of a training batch depend on the run's seed, the batch's number and the process alone: neither
-    a resume, nor a validation, nor a callback that draws its own can shift them. Those of an evaluation depend on the
-    batch and the process alone, so that every epoch is judged on the same noise.
+    Batches are `(images, labels)`, `[images]`, `{"image": images, "label": labels}` or a tensor of images, floats of
+    any precision in [0, 1], shape (N, C, H, W). Labels are whole numbers of any type, shape (N,), and are asked for
+    only where `needs_labels`.
+
+    A checkpoint carries the model's recipe, see `lit_models.recipe`: `load_model` makes the model again from it.
+
+    The random numbers of a training batch depend on (seed, batch, process) alone, so that a resumed run repeats them.
+    Those of an evaluation depend on (batch, process) alone, so that every epoch is judged on the same noise.
+
+    Args:
+        optimizer: makes an optimizer of the parameters.
+        lr_scheduler: makes a scheduler of the optimizer, stepped each epoch, but OneCycleLR and CyclicLR each batch;
+            None for none. ReduceLROnPlateau watches the figure named in its own `monitor`.
+
+    Attributes:
+        monitor: name of the figure that judges the best checkpoint where the user names none.
+        needs_labels: whether batches must have labels.
+        num_classes: number of classes that labels may name; 0 where labels are not used.
     """
 
     monitor = "val/loss"
+    needs_labels = False
+    num_classes = 0
+    image_shape: tuple[int, int, int]
 
-    def __init__(self) -> None:
+    def __init__(
+        self, optimizer: OptimizerCallable = torch.optim.Adam, lr_scheduler: LRSchedulerCallable | None = None
+    ) -> None:
         super().__init__()
+        self.save_hyperparameters(logger=False)  # the arguments of the subclass, which `init_args` reads
         self.noise_seed = torch.initial_seed()
+        self.make_optimizer = optimizer
+        self.make_lr_scheduler = lr_scheduler
+        # "train" itself would hide nn.Module.train
+        self._figures = nn.ModuleDict({f"{stage}_figures": nn.ModuleDict() for stage in STAGES})
+        self._resumed_optimizers: list[str] = []
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        """As torch's; but the hook at work, noted some forty times a step, is no parameter, buffer or module."""
-        if name == "_current_fx_name":
-            object.__setattr__(self, name, value)
-        else:
-            super().__setattr__(name, value)
+    # -- what a model is made of --------------------------------------------------------------------------------------
+
+    @property
+    def init_args(self) -> dict[str, Any]:
+        """The arguments that this model was made with."""
+        parameters = inspect.signature(type(self)).parameters
+        takes_any = any(parameter.kind == parameter.VAR_KEYWORD for parameter in parameters.values())
+        return {key: value for key, value in self.hparams.items() if takes_any or key in parameters}
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """Class and arguments as plain data, see `lit_models.recipe`."""
+        return {
+            "class_path": f"{type(self).__module__}.{type(self).__qualname__}",
+            "init_args": describe(self.init_args),
+        }
+
+    def untrained(self) -> Self:
+        """The same architecture with fresh weights, always the same ones: the baseline for what training brought.
+
+        It is in eval mode and has no gradients. What was measured of the data, as a scale, is kept.
+        """
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(0)  # the CPU's alone: a GPU's noise keeps the user's seed
+            model = type(self)(**self.init_args)
+        scale = {name: value for name, value in self.state_dict().items() if name.startswith("scale.")}
+        model.load_state_dict(scale, strict=False)
+        return model.eval().requires_grad_(False)
+
+    @classmethod
+    def load_from_checkpoint(cls, checkpoint_path: Any, map_location: Any = None, **kwargs: Any) -> Self:  # type: ignore[override]
+        """Lightning's, with the networks and optimizers that the checkpoint's recipe names.
+
+        Args:
+            checkpoint_path: a path.
+            map_location: where tensors go, see `torch.load`.
+            kwargs: arguments that take the place of the recipe's.
+        """
+        recipe = recipe_of(read_checkpoint(checkpoint_path), checkpoint_path)
+        given = {key: value for key, value in recipe["init_args"].items() if key not in kwargs}
+        arguments = build(without_unnamed(given), trusted=[cls.__module__])
+        return super().load_from_checkpoint(checkpoint_path, map_location, weights_only=True, **(arguments | kwargs))
+
+    # -- batches ------------------------------------------------------------------------------------------------------
+
+    def read_batch(self, batch: Any) -> tuple[Tensor, Tensor | None]:
+        """Images (N, C, H, W) in the model's precision, and labels (N,), int64; see `BaseModule` for what it takes.
+
+        Raises:
+            TypeError: the batch has another form.
+            ValueError: images of another shape or type; no labels where the model needs them.
+        """
+        x, y = split_batch(batch)
+        self.check_input(x)
+        if self.needs_labels or (isinstance(y, Tensor) and y.shape == (len(x),) and not y.is_floating_point()):
+            return x.to(self.dtype), as_labels(y, len(x))
+        return x.to(self.dtype), None
+
+    def check_input(self, x: Tensor) -> None:
+        """Raise a ValueError where `x` is not a batch of floating-point images of `image_shape`."""
+        check_images(x, self.image_shape)
+
+    def check_values(self, x: Tensor, y: Tensor | None) -> None:
+        """Raise a ValueError where pixels leave [0, 1] or labels name no class; asked of an epoch's first batch."""
+        check_unit_range(x)
+        if self.needs_labels and y is not None:
+            check_label_range(y, self.num_classes)
+
+    def training_batches(self) -> Iterator[Tensor]:
+        """All inputs of the train split, on the model's device: what a model measures before it is trained.
+
+        They leave neither the random state nor a loader's place changed. With several processes each may see its share
+        alone.
+        """
+        datamodule = getattr(self.trainer, "datamodule", None)
+        hooks = self if datamodule is None else datamodule
+        # our data modules can give all of it to every process, in a fixed order
+        whole = getattr(datamodule, "loader", None)
+        with torch.random.fork_rng(devices=[]):
+            loader: Any = self.trainer.train_dataloader if whole is None else whole("train", sharded=False)
+            for batch in loader:
+                batch = hooks.transfer_batch_to_device(hooks.on_before_batch_transfer(batch, 0), self.device, 0)
+                yield self.read_batch(hooks.on_after_batch_transfer(batch, 0))[0]
+
+    def condition(self, y: Tensor | None) -> Tensor | None:
+        """Labels (N,) as one-hot vectors (N, num_classes), where the model needs labels; else None."""
+        if not self.needs_labels or y is None:
+            return None
+        return one_hot(y.to(self.device, torch.int64), self.num_classes).to(self.dtype)  # (N,) -> (N, num_classes)
+
+    def check_labels(self, y: Any, n: int) -> None:
+        """Raise a ValueError where this model needs labels and `y` are not n of its classes."""
+        if self.needs_labels:
+            if y is None:
+                raise ValueError(
+                    f"this model is conditional: pass labels y, shape ({n},), in 0..{self.num_classes - 1}"
+                )
+            check_label_range(as_labels(y, n), self.num_classes)
+
+    # -- steps --------------------------------------------------------------------------------------------------------
+
+    def step(self, x: Tensor, y: Tensor | None, stage: str) -> Tensor | None:
+        """Mean loss of a batch; also updates the figures of `stage`, one of "train", "val" and "test"."""
+        raise NotImplementedError
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor | None:
+        """The step on a training batch; stops where its loss is not a finite number."""
+        loss = self._step(batch, batch_idx, "train")
+        if loss is not None:
+            self.stop_unless_finite({"train/loss": loss})
+        return loss
+
+    def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """The step on a validation batch; several loaders are one split."""
+        self._step(batch, batch_idx, "val")
+
+    def test_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """The step on a test batch; several loaders are one split."""
+        self._step(batch, batch_idx, "test")
+
+    def predict_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> tuple[Tensor, Tensor | None]:
+        """Codes (N, D) and labels (N,) of a batch.
+
+        Raises:
+            TypeError: the model has no `encode`.
+        """
+        if not hasattr(self, "encode"):
+            raise TypeError(
+                f"predict writes codes, and {type(self).__name__} has none: predict with the model it looks at"
+            )
+        x, y = self.read_batch(batch)
+        return self.encode(x, y), y  # type: ignore[operator]
+
+    def stop_unless_finite(self, values: Mapping[str, Tensor]) -> None:
+        """Stop where a value of this training batch is not a finite number.
+
+        To read a value waits for its device, and for other processes: then only batches whose figures are logged are
+        looked at.
+
+        Raises:
+            FloatingPointError: names the value, the batch and the remedy.
+        """
+        if not (self._reads_freely or self._logs_this_step()):
+            return
+        for name, value in values.items():
+            number = float(value if self._reads_freely else self.trainer.strategy.reduce(value.detach()))
+            if not isfinite(number):
+                raise FloatingPointError(f"{name} is {number} at batch {self.global_step}: {_REMEDY}")
+
+    def _step(self, batch: Any, batch_idx: int, stage: str) -> Tensor | None:
+        x, y = self.read_batch(batch)
+        if batch_idx == 0:
+            self.check_values(x, y)
+        return self.step(x, y, stage)
+
+    def _logs_this_step(self) -> bool:
+        """Whether figures of this batch are logged: the moment to read values that a device must be waited for."""
+        every = max(1, self.trainer.log_every_n_steps)  # type: ignore[attr-defined]
+        return self.trainer.is_last_batch or (self.global_step + 1) % every == 0
+
+    # -- figures ------------------------------------------------------------------------------------------------------
+
+    def add_figures(self, *stages: str, **metrics: Metric) -> None:
+        """Have metrics kept for these stages, or for all three; one that computes a dict is logged under its names."""
+        for stage in stages or STAGES:
+            self.figures(stage).update({name: metric.clone() for name, metric in metrics.items()})
+
+    def figures(self, stage: str) -> Any:
+        """The metrics of a stage, by name."""
+        return self._figures[f"{stage}_figures"]
+
+    def on_train_epoch_end(self) -> None:
+        """Log the train figures; stop where one is not a number, before a checkpoint of such weights is written.
+
+        Raises:
+            FloatingPointError: names the figure.
+        """
+        self.log_figures("train")
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the validation figures."""
+        self.log_figures("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log the test figures."""
+        self.log_figures("test")
+
+    def log_figures(self, stage: str) -> dict[str, Tensor]:
+        """Log the figures of a stage over the epoch, and begin anew; what was logged, by name."""
+        logged: dict[str, Tensor] = {}
+        for name, metric in self.figures(stage).items():
+            if not metric.update_called:  # as where a run was resumed at the very end of an epoch
+                continue
+            value = metric.compute()
+            logged |= value if isinstance(value, dict) else {name: value}
+            metric.reset()
+        for name, figure in logged.items():
+            if stage == "train" and not figure.isfinite().all():
+                raise FloatingPointError(f"train/{name} is {figure.item()} in epoch {self.current_epoch}: {_REMEDY}")
+            # compute() has summed over the processes already; the mean over them leaves it as it is
+            self.log(f"{stage}/{name}", figure, prog_bar=name.endswith("loss"), sync_dist=True)
+        return logged
+
+    # -- optimizers ---------------------------------------------------------------------------------------------------
+
+    def configure_optimizers(self) -> Any:
+        """What Lightning asks for: the optimizer, and the scheduler where there is one."""
+        optimizer = self.make_optimizer(self.parameters())
+        if self.make_lr_scheduler is None:
+            return optimizer
+        scheduler = self.make_lr_scheduler(optimizer)
+        monitor = getattr(scheduler, "monitor", self.monitor)
+        interval = "step" if steps_each_batch(scheduler) else "epoch"
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "monitor": monitor, "interval": interval},
+        }
+
+    def on_fit_start(self) -> None:
+        """See that a resumed run has the optimizers of the run before.
+
+        Raises:
+            ValueError: it has others, whose state the checkpoint does not hold.
+        """
+        here = _names(self.trainer.optimizers)
+        if self._resumed_optimizers and self._resumed_optimizers != here:
+            raise ValueError(
+                f"the checkpoint is of a run with {self._resumed_optimizers}, this run has {here}: resume with the "
+                "same optimizer, or start a new run from the checkpoint's weights (load_model)"
+            )
+
+    # -- checkpoints and noise ----------------------------------------------------------------------------------------
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the recipe, the seed of the run's noise and the kinds of the optimizers."""
+        checkpoint["recipe"] = self.recipe
+        checkpoint["hyper_parameters"] = checkpoint["recipe"]["init_args"]
+        checkpoint["noise_seed"] = self.noise_seed
+        checkpoint["optimizer_names"] = _names(self.trainer.optimizers)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with the noise of the run that wrote it, and after the epoch that it may have ended."""
+        close_epoch(checkpoint)
+        self.noise_seed = checkpoint.get("noise_seed", self.noise_seed)
+        self._resumed_optimizers = checkpoint.get("optimizer_names", []) if checkpoint.get("optimizer_states") else []
 
     def setup(self, stage: str) -> None:
         """Take the seed that the run was started with; a resumed run then reads it from its checkpoint."""
-        self._log_every = max(1, vars(self.trainer)["log_every_n_steps"])
-        # where looking costs nothing
-        self._looks_always = self.trainer.strategy.root_device.type == "cpu" and self.trainer.world_size == 1
+        # where looking at a value costs nothing
+        self._reads_freely = self.trainer.strategy.root_device.type == "cpu" and self.trainer.world_size == 1
         if stage == "fit" and "PL_GLOBAL_SEED" in os.environ:  # set by seed_everything
             self.noise_seed = int(os.environ["PL_GLOBAL_SEED"])
 
@@ -64,33 +336,6 @@ class NamedModule(LightningModule):
         """Seed the noise of this batch."""
         self._seed_noise(_EVALUATION_SEED, batch_idx)
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the name of the class and the seed of the run's noise."""
-        checkpoint["model_class"] = type(self).__name__
-        checkpoint["noise_seed"] = self.noise_seed
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on with the noise of the run that wrote it, and after the epoch that it may have ended."""
-        close_epoch(checkpoint)
-        self.noise_seed = checkpoint.get("noise_seed", self.noise_seed)
-
-    def predict_step(self, batch: Batch, batch_idx: int) -> tuple[Tensor, Tensor]:
-        """Codes (N, D) and labels (N,) of a batch.
-
-        Raises:
-            TypeError: the model has no `encode`.
-        """
-        if not hasattr(self, "encode"):
-            raise TypeError(
-                f"predict writes codes, and {type(self).__name__} has none: predict with the model it looks at"
-            )
-        x, y = batch
-        return self.encode(x, y), y  # type: ignore[operator]
-
-    def _logs_this_step(self) -> bool:
-        """Whether figures of this batch are logged: the moment to read values that a device must be waited for."""
-        return self.trainer.is_last_batch or (self.global_step + 1) % self._log_every == 0
-
     def _seed_noise(self, seed: int, batch: int) -> None:
         # the CPU's generator reads 32 bits: runs start far apart, batches and processes count up from there
         value = (seed * 2654435761 + batch * self.trainer.world_size + self.global_rank) % 2**32
@@ -101,87 +346,23 @@ class NamedModule(LightningModule):
             getattr(torch, self.device.type).manual_seed(value)
 
 
-class LitModel(NamedModule):
-    """A LightningModule whose train, val and test stages run the same `step` and log the same figures.
+def steps_each_batch(scheduler: LRScheduler) -> bool:
+    """Whether a scheduler counts batches, as OneCycleLR does, and not epochs."""
+    return isinstance(scheduler, OneCycleLR | CyclicLR)
 
-    A subclass writes `step(batch, stage)`: it returns the loss and updates `self.figures(stage)`. At the end of the
-    epoch each figure is logged once, as `{stage}/{name}`, over all images and all processes.
 
-    Args:
-        figures: the torchmetrics of one stage by name; one that computes a dict is logged under the dict's own names.
-        optimizer: makes an optimizer of the parameters.
-        lr_scheduler: makes a scheduler of the optimizer, stepped each epoch; None for none. ReduceLROnPlateau watches
-            the figure named in its own `monitor`.
-    """
-
-    def __init__(
-        self, figures: Mapping[str, Metric], optimizer: OptimizerCallable, lr_scheduler: LRSchedulerCallable | None
-    ) -> None:
-        super().__init__()
-        self.make_optimizer = optimizer
-        self.make_lr_scheduler = lr_scheduler
-        self._figures = nn.ModuleDict(
-            {
-                # "train" itself would hide nn.Module.train
-                f"{stage}_figures": nn.ModuleDict({name: metric.clone() for name, metric in figures.items()})
-                for stage in ("train", "val", "test")
-            }
+def without_unnamed(init_args: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe's arguments without optimizers and schedulers that have no import path: defaults take their place."""
+    return {
+        key: value
+        for key, value in init_args.items()
+        if not (
+            key.startswith(("optimizer", "lr_scheduler"))
+            and isinstance(value, Mapping)
+            and "<" in str(value.get("class_path"))
         )
+    }
 
-    def step(self, batch: Batch, stage: str) -> Tensor:
-        """Mean loss of a batch; also updates the figures of `stage`, one of "train", "val" and "test"."""
-        raise NotImplementedError
 
-    def figures(self, stage: str) -> Any:
-        """The metrics of a stage, by name."""
-        return self._figures[f"{stage}_figures"]
-
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """The step, on the train split."""
-        return self.step(batch, "train")
-
-    def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """The step, on the validation split."""
-        return self.step(batch, "val")
-
-    def test_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """The step, on the test split."""
-        return self.step(batch, "test")
-
-    def on_train_epoch_end(self) -> None:
-        """Log the train figures; stop where one is not a number, before a checkpoint of such weights is written.
-
-        Raises:
-            FloatingPointError: names the figure.
-        """
-        self._log_figures("train")
-
-    def on_validation_epoch_end(self) -> None:
-        """Log the validation figures."""
-        self._log_figures("val")
-
-    def on_test_epoch_end(self) -> None:
-        """Log the test figures."""
-        self._log_figures("test")
-
-    def configure_optimizers(self) -> Any:
-        """What Lightning asks for: the optimizer, and the scheduler where there is one."""
-        optimizer = self.make_optimizer(self.parameters())
-        if self.make_lr_scheduler is None:
-            return optimizer
-        scheduler = self.make_lr_scheduler(optimizer)
-        monitor = getattr(scheduler, "monitor", self.monitor)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "monitor": monitor}}
-
-    def _log_figures(self, stage: str) -> None:
-        for name, metric in self.figures(stage).items():
-            if not metric.update_called:  # a run that was resumed at the very end of an epoch
-                continue
-            value = metric.compute()
-            by_name = value if isinstance(value, dict) else {name: value}
-            for key, figure in by_name.items():
-                if stage == "train" and not figure.isfinite().all():
-                    raise FloatingPointError(f"train/{key} is {figure.item()} in epoch {self.current_epoch}: {_REMEDY}")
-                # compute() has summed over the processes already; the mean over them leaves it as it is
-                self.log(f"{stage}/{key}", figure, prog_bar=key == "loss", sync_dist=True)
-            metric.reset()
+def _names(optimizers: Any) -> list[str]:
+    return [type(optimizer).__name__ for optimizer in optimizers]

@@ -1,8 +1,11 @@
 """Checks of what comes in from outside, with messages that name the argument, its value and the remedy."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor
+
+_TOLERANCE = 1e-3  # resizing and rounding leave [0, 1] by a little
 
 
 def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
@@ -19,17 +22,16 @@ def check_image_shape(image_shape: Sequence[int]) -> tuple[int, int, int]:
     return shape
 
 
-def check_sizes(name: str, sizes: Sequence[int]) -> tuple[int, ...]:
-    """`sizes` as a tuple, or a ValueError where it is not a list of whole numbers of at least 1."""
-    if not isinstance(sizes, Sequence) or any(size < 1 for size in sizes):
-        raise ValueError(f"{name} must be a list of whole numbers, each at least 1, got {sizes!r}")
-    return tuple(sizes)
+def check_at_least(name: str, value: Any, least: float) -> None:
+    """Raise a ValueError where `value` is no number, below `least`, or NaN."""
+    if not isinstance(value, int | float) or not value >= least:
+        raise ValueError(f"{name} must be at least {least}, got {value!r}")
 
 
-def check_at_least(name: str, value: float, least: float) -> None:
-    """Raise a ValueError where `value` is below `least`, or NaN."""
-    if not value >= least:
-        raise ValueError(f"{name} must be at least {least}, got {value}")
+def check_count(name: str, value: Any, least: int = 1) -> None:
+    """Raise a ValueError where `value` is no whole number of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"{name} must be a whole number, at least {least}, got {value!r}")
 
 
 def check_share(name: str, value: float) -> None:
@@ -38,10 +40,20 @@ def check_share(name: str, value: float) -> None:
         raise ValueError(f"{name} must be in [0, 1), got {value}")
 
 
+def check_made(name: str, made: Any, kind: type) -> None:
+    """Raise a TypeError where a factory given as `name` did not make a `kind`."""
+    if not isinstance(made, kind):
+        raise TypeError(
+            f"{name} must make a {kind.__module__}.{kind.__name__}, got one that makes a {type(made).__name__}: "
+            f"derive it from {kind.__name__}"
+        )
+
+
 def check_images(x: Tensor, image_shape: tuple[int, int, int]) -> None:
     """Raise a ValueError where `x` is not a batch of floating-point images of `image_shape`."""
-    if not x.is_floating_point():
-        raise ValueError(f"images must be floats in [0, 1], got {x.dtype}: divide bytes by 255")
+    if not isinstance(x, Tensor) or not x.is_floating_point():
+        got = x.dtype if isinstance(x, Tensor) else type(x).__name__
+        raise ValueError(f"images must be floats in [0, 1], got {got}: divide bytes by 255")
     if x.ndim != 4 or tuple(x.shape[1:]) != image_shape:
         raise ValueError(
             f"images of shape {tuple(x.shape)} do not fit a model for (N, {', '.join(map(str, image_shape))}): "
@@ -49,13 +61,17 @@ def check_images(x: Tensor, image_shape: tuple[int, int, int]) -> None:
         )
 
 
-def check_labels(y: Tensor | None, n: int, num_classes: int) -> None:
-    """Raise a ValueError where a class-conditional model cannot use `y` for `n` images."""
-    if y is None:
-        raise ValueError(f"this model is conditional: pass labels y, shape ({n},), in 0..{num_classes - 1}")
-    if not isinstance(y, Tensor):
-        raise ValueError(f"labels y must be a tensor, got {type(y).__name__}: use torch.tensor(y)")
-    if tuple(y.shape) != (n,) or y.is_floating_point():
-        raise ValueError(f"labels y must be whole numbers of shape ({n},), got {y.dtype} of shape {tuple(y.shape)}")
-    if n and not 0 <= int(y.min()) <= int(y.max()) < num_classes:
+def check_unit_range(x: Tensor) -> None:
+    """Raise a ValueError where pixels leave [0, 1] or are no numbers; this reads them back from the device."""
+    low, high = float(x.min()), float(x.max())
+    if not (low >= -_TOLERANCE and high <= 1 + _TOLERANCE):
+        raise ValueError(
+            f"pixels must be in [0, 1], got values from {low:.4g} to {high:.4g}: divide bytes by 255 "
+            "(torchvision's ToTensor does), and leave out Normalize: models scale images themselves"
+        )
+
+
+def check_label_range(y: Tensor, num_classes: int) -> None:
+    """Raise a ValueError where labels leave 0 .. num_classes - 1; this reads them back from the device."""
+    if len(y) and not 0 <= int(y.min()) <= int(y.max()) < num_classes:
         raise ValueError(f"labels y must be in 0..{num_classes - 1}, got {int(y.min())}..{int(y.max())}")

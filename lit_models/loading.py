@@ -1,49 +1,43 @@
-"""Any model of this project from its checkpoint, without knowing its class beforehand."""
+"""Any model from its checkpoint, without knowing its class beforehand."""
 
 import inspect
-import pickle
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import torch
 from lightning.pytorch import LightningModule
 
+from lit_models.base import BaseModule, without_unnamed
 from lit_models.classifier import LitClassifier
-from lit_models.gan import LitDCGAN
-from lit_models.rbm import LitRBM
-from lit_models.vae import LitVAE
-
-# Only these are ever made: a checkpoint is data, and must not choose code to run.
-CLASSES: dict[str, type[LightningModule]] = {cls.__name__: cls for cls in (LitClassifier, LitDCGAN, LitRBM, LitVAE)}
+from lit_models.recipe import build, read_checkpoint, recipe_of
 
 
-def load_model(checkpoint: str | Path, trained: bool = True) -> LightningModule:
+def load_model(checkpoint: str | Path, trained: bool = True, trusted: Sequence[str] = ()) -> LightningModule:
     """The model of a checkpoint, ready to be looked at: on the CPU, in eval mode, without gradients.
 
+    A checkpoint says which class and which networks it needs, see `lit_models.recipe`. Only classes of this project and
+    of PyTorch are imported for it, and of modules that the caller names.
+
     Args:
-        checkpoint: path of a checkpoint written by one of `CLASSES`.
-        trained: with its weights; otherwise the same architecture with random ones, the baseline for what training
-            brought. They come from a seed of their own: the same ones each time.
+        checkpoint: path of a checkpoint of a `BaseModule`.
+        trained: with its weights; otherwise the same architecture with random ones, always the same, see
+            `BaseModule.untrained`.
+        trusted: modules of your own that the checkpoint may name, such as `["mine"]`.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is not a checkpoint of this project.
+        ValueError: it is truncated, says no recipe, or names something that is not trusted or is no model.
+        TypeError: it names a network that is no network of the kind that the model takes.
     """
-    content = _read(Path(checkpoint))
-    name = content.get("model_class")
-    if name not in CLASSES:
-        raise ValueError(f"{checkpoint} holds no model of this project but {name!r}: expected one of {sorted(CLASSES)}")
-    cls = CLASSES[name]
-    known = inspect.signature(cls).parameters
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(0)  # the CPU's alone: a GPU's noise keeps the user's seed
-        model = cls(**{key: value for key, value in content["hyper_parameters"].items() if key in known})
-    if trained:
-        model.load_state_dict(content["state_dict"])
-    else:  # the scale of the data is nothing that was learned: both models see the same input
-        scale = {name: value for name, value in content["state_dict"].items() if name.startswith("scale.")}
-        model.load_state_dict(scale, strict=False)
-    return model.eval().requires_grad_(False)
+    content = read_checkpoint(checkpoint)
+    recipe = recipe_of(content, checkpoint)
+    make = build({"class_path": recipe["class_path"], "init_args": without_unnamed(recipe["init_args"])}, trusted)
+    if not (inspect.isclass(make.func) and issubclass(make.func, BaseModule)):
+        raise ValueError(
+            f"{checkpoint} names {recipe['class_path']} as its model, which is no lit_models.base.BaseModule"
+        )
+    model: BaseModule = make()
+    model.load_state_dict(content["state_dict"])
+    return model.eval().requires_grad_(False) if trained else model.untrained()
 
 
 def check_fits(checkpoint: str | Path, model: LightningModule) -> None:
@@ -53,15 +47,20 @@ def check_fits(checkpoint: str | Path, model: LightningModule) -> None:
         FileNotFoundError: there is no such file.
         ValueError: it is not a checkpoint, or its weights are not those of this model's architecture.
     """
-    content = _read(Path(checkpoint))
-    theirs = {name: value.shape for name, value in content.get("state_dict", {}).items()}
+    content = read_checkpoint(checkpoint)
+    theirs = {name: value.shape for name, value in content["state_dict"].items()}
     if theirs == {name: value.shape for name, value in model.state_dict().items()}:
         return
-    saved, asked = content.get("hyper_parameters", {}), model.hparams
-    differing = [f"{key}={saved[key]!r} (here {asked.get(key)!r})" for key in saved if saved[key] != asked.get(key)]
+    saved = recipe_of(content, checkpoint)
+    asked = model.recipe["init_args"] if isinstance(model, BaseModule) else {}
+    differing = [
+        f"{key}={value!r} (here {asked.get(key)!r})"
+        for key, value in saved["init_args"].items()
+        if value != asked.get(key)
+    ]
     raise ValueError(
         f"{checkpoint} holds the weights of another architecture than this {type(model).__name__}: "
-        f"{content.get('model_class')} with {', '.join(differing) or 'other layers'}. "
+        f"{saved['class_path'].rpartition('.')[2]} with {', '.join(differing) or 'other layers'}. "
         "Use the config.yaml that lies beside its checkpoints folder"
     )
 
@@ -83,12 +82,3 @@ def load_classifier(checkpoint: str) -> LitClassifier:
             "(configs/classifier_mnist.yaml makes one)"
         )
     return model
-
-
-def _read(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no checkpoint {path}: train.py fit writes them to runs/.../checkpoints/")
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, EOFError, RuntimeError, ValueError) as error:
-        raise ValueError(f"{path} is truncated, or not a checkpoint of tensors and plain values") from error

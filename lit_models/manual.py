@@ -1,55 +1,61 @@
-"""What manual optimization leaves to the model: counting steps, refusing flags, and several processes."""
+"""What manual optimization leaves to the model: counting steps, and networks that train one at a time in DDP."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
-from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.strategies import DDPStrategy
-from lightning.pytorch.utilities import rank_zero_info
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 
 
-def check_trainer_flags(module: LightningModule) -> None:
-    """Raise where the Trainer was given flags that only work with automatic optimization, and name ours.
+@contextmanager
+def counted_once(module: LightningModule) -> Iterator[None]:
+    """Makes the steps within count as one, so that trainer.global_step is the number of batches.
 
-    Raises:
-        MisconfigurationException: the Trainer clips or accumulates gradients.
+    Lightning counts each step of each optimizer. Its users' remedy is to give an optimizer hooks that do not count; the
+    hooks are private, so where they are gone steps are counted as Lightning does, and a warning says so.
+
+    Source: https://github.com/Lightning-AI/pytorch-lightning/issues/17958.
     """
-    for flag, default in (("gradient_clip_val", None), ("accumulate_grad_batches", 1)):
-        value = getattr(module.trainer, flag)
-        if value not in (default, 0):
-            raise MisconfigurationException(
-                f"Trainer({flag}={value}) has no effect on {type(module).__name__}, which has two optimizers and steps "
-                f"them itself: use the model's own {flag} instead (--model.{flag} {value})"
-            )
+    optimizers: Any = module.optimizers()
+    profiler = module.trainer.profiler  # type: ignore[attr-defined]
+    progress = getattr(module.trainer.fit_loop.epoch_loop.manual_optimization, "optim_step_progress", None)
+    if progress is None or not all(hasattr(optimizer, "_on_before_step") for optimizer in optimizers):
+        rank_zero_warn("this version of Lightning counts a step for each optimizer: trainer.global_step is not batches")
+        yield
+        return
+    for optimizer in optimizers:
+        optimizer._on_before_step = partial(profiler.start, "optimizer_step")
+        optimizer._on_after_step = partial(profiler.stop, "optimizer_step")
+    yield
+    progress.increment_ready()
+    progress.increment_completed()
 
 
 def allow_unused_parameters(module: LightningModule) -> None:
-    """Let DDP accept backward passes that reach one network of two; without this it stops at the second step."""
+    """Let DDP accept backward passes that reach one network of two; without this it stops at the second step.
+
+    The Trainer's own way is `strategy="ddp_find_unused_parameters_true"`, which every user of a GAN would have to know.
+    DDP's options are private, so where they are gone a warning names that strategy.
+
+    Source: https://github.com/Lightning-AI/pytorch-lightning/issues/20328.
+    """
     strategy = module.trainer.strategy
-    if isinstance(strategy, DDPStrategy) and "find_unused_parameters" not in strategy._ddp_kwargs:
-        strategy._ddp_kwargs["find_unused_parameters"] = True
+    if not isinstance(strategy, DDPStrategy):
+        return
+    options = getattr(strategy, "_ddp_kwargs", None)
+    if options is None:
+        rank_zero_warn(
+            'pass strategy="ddp_find_unused_parameters_true": this version of Lightning lets nobody else set it'
+        )
+    elif "find_unused_parameters" not in options:
+        options["find_unused_parameters"] = True
         rank_zero_info(
             f"{type(module).__name__} trains one network at a time: DDP is set to find_unused_parameters=True."
         )
-
-
-def step_uncounted(module: LightningModule, optimizer: LightningOptimizer) -> None:
-    """An optimizer step with everything that precision and strategy do, but without Lightning counting it.
-
-    Fused optimizers would unscale the gradients of 16-mixed precision inside their step, too late for who measures and
-    clips them before it: so they are unscaled here.
-    """
-    scaler = getattr(module.trainer.precision_plugin, "scaler", None)
-    if scaler is not None and getattr(optimizer.optimizer, "_step_supports_amp_scaling", False):
-        scaler.unscale_(optimizer.optimizer)
-    module.trainer.strategy.optimizer_step(optimizer.optimizer, lambda: None)
-
-
-def count_batch(module: LightningModule) -> None:
-    """Count one step for this batch, whatever the optimizers did: trainer.global_step is the number of batches."""
-    progress = module.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
-    progress.increment_ready()
-    progress.increment_completed()
 
 
 def broadcast_buffers(module: LightningModule) -> None:

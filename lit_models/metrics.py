@@ -11,14 +11,21 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from lit_models.functional.elbo import count_active_units
+from lit_models.functional.precision import wide
 
 _SETTLED_LOGIT = math.log(99)  # of the probability 0.99
 
 
-class _InPlace(Metric):
-    """States that are added to in place."""
+class EpochFigure(Metric):
+    """Sums over an epoch that are added to in place, in float32 or wider whatever the model's precision."""
 
     full_state_update = False
+    count: Tensor
+
+    def widen(self) -> None:
+        """Bring the sums back to float32, where the model, and they with it, were brought to 16 bits."""
+        if self.count.dtype in (torch.float16, torch.bfloat16):
+            self.set_dtype(torch.float32)
 
     def reset(self) -> None:
         """Start anew, also where Lightning's inference mode is on, whose tensors no later fit could add to."""
@@ -26,17 +33,23 @@ class _InPlace(Metric):
             super().reset()
 
 
-class EpochMeans(_InPlace):
+class EpochMeans(EpochFigure):
     """Means over the images of an epoch, each image with the same weight, however the batches were cut.
 
     One addition a step instead of one `self.log` a figure and step: nothing is read back before the epoch ends.
 
     Args:
         names: what is averaged, in the order that `update` gets it.
+
+    Example:
+        >>> means = EpochMeans(["loss"])
+        >>> means.update([torch.tensor(1.0)], n=3)
+        >>> means.update([torch.tensor(5.0)], n=1)
+        >>> means.compute()
+        {'loss': tensor(2.)}
     """
 
     total: Tensor
-    count: Tensor
 
     def __init__(self, names: Sequence[str]) -> None:
         super().__init__()
@@ -46,6 +59,7 @@ class EpochMeans(_InPlace):
 
     def update(self, means: Sequence[Tensor], n: int) -> None:
         """Add a batch: scalar means over its `n` images, one a name."""
+        self.widen()
         self.total.add_(torch.stack(tuple(means)), alpha=n)
         self.count.add_(n)
 
@@ -54,7 +68,7 @@ class EpochMeans(_InPlace):
         return dict(zip(self.names, (self.total / self.count), strict=True))
 
 
-class ActiveUnits(_InPlace):
+class ActiveUnits(EpochFigure):
     """Number of active latent units over an epoch, see `functional.elbo.count_active_units`.
 
     Args:
@@ -63,7 +77,6 @@ class ActiveUnits(_InPlace):
 
     total: Tensor
     total_square: Tensor
-    count: Tensor
 
     def __init__(self, latent_dim: int) -> None:
         super().__init__()
@@ -73,6 +86,8 @@ class ActiveUnits(_InPlace):
 
     def update(self, mu: Tensor) -> None:
         """Add a batch of posterior means, (N, D)."""
+        self.widen()
+        mu = wide(mu)
         self.total.add_(mu.sum(0))
         self.total_square.add_(mu.square().sum(0))
         self.count.add_(len(mu))
@@ -82,7 +97,7 @@ class ActiveUnits(_InPlace):
         return count_active_units(self.total / self.count, self.total_square / self.count).float()
 
 
-class HiddenUnits(_InPlace):
+class HiddenUnits(EpochFigure):
     """What binary hidden units did over an epoch: their mean activation, and the share of settled ones.
 
     A probability is settled where it is below 0.01 or above 0.99.
@@ -94,7 +109,6 @@ class HiddenUnits(_InPlace):
     activation: Tensor  # of each unit, over all processes, when last computed
     total: Tensor
     settled: Tensor
-    count: Tensor
 
     def __init__(self, hidden_dim: int) -> None:
         super().__init__()
@@ -104,6 +118,8 @@ class HiddenUnits(_InPlace):
 
     def update(self, logits: Tensor) -> None:
         """Add a batch of logits of p(h = 1 | v), (N, H)."""
+        self.widen()
+        logits = wide(logits)
         self.total.add_(logits.sigmoid().sum(0))
         self.settled.add_((logits.abs() > _SETTLED_LOGIT).sum())
         self.count.add_(len(logits))

@@ -1,89 +1,73 @@
-"""How good is a frozen representation: one linear layer on the codes of a trained encoder."""
+"""A linear probe: one linear layer on the codes of a frozen model."""
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Iterable, Sequence
 
 import torch
-from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 from torchmetrics.classification import MulticlassAccuracy
 
-from lit_models.base import Batch
-from lit_models.checks import check_choice, check_image_shape, check_images
-from lit_models.classification import ClassificationModel
-from lit_models.loading import load_model
+from lit_models.checks import check_count
+from lit_models.classification import ClassificationModule
+from lit_models.moments import moments
 
 
-class LitProbe(ClassificationModel):
-    """One linear layer from `encode(x)` of a frozen model to the classes.
+class LitProbe(ClassificationModule):
+    """Linear layer from codes to classes: how good is a frozen representation.
 
-    Each image is encoded once, before training, and its code is kept in memory; then the layer trains in seconds. Codes
-    are standardized by the train split's mean and standard deviation, which is a linear map too. The encoder is in eval
-    mode, has no gradients, and not a weight or running statistic of it moves.
+    The codes come from `datamodules.EncodedDataModule`, which computes each once. Codes are standardized by the train
+    split's mean and standard deviation, which is a linear map too.
 
-    A trained encoder's accuracy says little by itself, so the same probe is trained beside it on the same architecture
-    with random weights, and logged as `{train,val,test}/baseline_accuracy`.
+    A trained encoder's accuracy says little by itself. Where the data hold the codes of the same architecture untrained
+    beside them, a second layer is trained on these, and logged as `{train,val,test}/baseline_accuracy`.
 
-    Logged further: see `ClassificationModel`. Images are in [0, 1], (N, C, H, W); labels int64, (N,).
+    Logged further: see `ClassificationModule`. Codes are floats, (N, D) or (N, 2, D); labels are whole numbers, (N,).
 
     Args:
-        image_shape: (C, H, W) of the images.
+        input_shape: (D,) of the codes, or (2, D) with the baseline's as second row.
         num_classes: K, at least 2.
-        encoder_ckpt: checkpoint of any model of this project with `encode`.
-        encoder: "trained" takes the checkpoint's weights; "random" the same architecture untrained, and nothing beside
-            it. From Python also a model itself, without `encoder_ckpt`; it then has no baseline.
-        optimizer: makes an optimizer of the layer's parameters; Adam with learning rate 1e-3 by default.
-        lr_scheduler: makes a scheduler of the optimizer, stepped each epoch; none by default.
-        label_smoothing: see `ClassificationModel`; it keeps a layer with more inputs than images from being sure.
+        optimizer: see `BaseModule`; Adam with learning rate 1e-3 by default.
+        lr_scheduler: see `BaseModule`.
+        label_smoothing: see `ClassificationModule`; it keeps a layer with more inputs than images from being sure.
 
     Raises:
-        FileNotFoundError: `encoder_ckpt` is not there.
-        ValueError: it is no checkpoint of this project, or for images of another shape; no encoder was given, or two.
-        TypeError: the model has no `encode`.
+        ValueError: an argument out of its range; codes of another shape.
 
     Source: G. Alain, Y. Bengio, "Understanding intermediate layers using linear classifier probes", arXiv:1610.01644.
+
+    Example:
+        >>> LitProbe((64,))(torch.rand(5, 64)).shape
+        torch.Size([5, 10])
     """
 
     def __init__(
         self,
-        image_shape: Sequence[int],
+        input_shape: Sequence[int],
         num_classes: int = 10,
-        encoder_ckpt: str | None = None,
-        encoder: Literal["trained", "random"] | LightningModule = "trained",
-        optimizer: OptimizerCallable = lambda p: torch.optim.Adam(p, lr=1e-3),
+        optimizer: OptimizerCallable = torch.optim.Adam,
         lr_scheduler: LRSchedulerCallable | None = None,
         label_smoothing: float = 0.0,
     ) -> None:
-        image_shape = check_image_shape(image_shape)
         super().__init__(num_classes, optimizer, lr_scheduler, label_smoothing)
-        # a model given as an object cannot travel as a hyperparameter: it is given again when the probe is loaded
-        self.save_hyperparameters(
-            ignore=["optimizer", "lr_scheduler", *([] if isinstance(encoder, str) else ["encoder"])]
-        )
-        self.image_shape = image_shape
-        # Kept out of the module tree: no optimizer, checkpoint, train() or DDP may reach them.
-        self._encoders = [_checked(model, image_shape) for model in _encoders(encoder_ckpt, encoder)]
-        dims = [model.encode(torch.zeros(1, *image_shape)).shape[1] for model in self._encoders]  # type: ignore[operator]
-        self.heads = nn.ModuleList(StandardizedLinear(dim, num_classes) for dim in dims)
-        for stage in ("train", "val", "test") if len(dims) > 1 else ():
-            self.figures(stage)["baseline_accuracy"] = MulticlassAccuracy(num_classes, average="micro")
+        if len(input_shape) not in (1, 2) or (len(input_shape) == 2 and input_shape[0] != 2):
+            raise ValueError(
+                f"input_shape must be (D,), or (2, D) with a baseline's codes, got {tuple(input_shape)}: give a probe "
+                "codes, as datamodules.EncodedDataModule does, not images"
+            )
+        check_count("input_shape's D", input_shape[-1])
+        self.input_shape = tuple(input_shape)
+        self.heads = nn.ModuleList(StandardizedLinear(input_shape[-1], num_classes) for _ in range(len(input_shape)))
+        if len(self.heads) > 1:
+            self.add_figures(baseline_accuracy=MulticlassAccuracy(num_classes, average="micro"))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits, (N, K), of images (N, C, H, W) in [0, 1] or of their codes, (N, sum of the encoders' D)."""
-        return self._logits(x)[0]
+    def forward(self, codes: Tensor) -> Tensor:
+        """Logits, (N, K), of codes (N, D) or (N, 2, D)."""
+        return self.heads[0](codes.reshape(len(codes), -1, self.input_shape[-1])[:, 0])
 
-    def codes(self, x: Tensor) -> Tensor:
-        """Codes of images (N, C, H, W), those of the baseline beside them: (N, sum of the encoders' D)."""
-        check_images(x, self.image_shape)
-        with torch.no_grad():
-            return torch.cat([model.encode(x.to(model.device)) for model in self._encoders], 1)  # type: ignore[operator]
-
-    def step(self, batch: Batch, stage: str) -> Tensor:
+    def step(self, x: Tensor, y: Tensor | None, stage: str) -> Tensor:
         """Mean cross-entropy of a batch, in nats; while training, with the baseline's added."""
-        x, y = batch
-        logits, *baseline = self._logits(x)
+        logits, *baseline = (head(part) for head, part in zip(self.heads, self._parts(x), strict=True))
         loss = self.measure(logits, y, stage)
         for other in baseline:
             self.figures(stage)["baseline_accuracy"].update(other.detach(), y)
@@ -91,20 +75,30 @@ class LitProbe(ClassificationModel):
             loss = loss + self.cross_entropy(other, y, stage)
         return loss
 
-    def setup(self, stage: str) -> None:
-        """Encode the splits that this stage needs, once, on the device; when fitting, take their mean and deviation."""
-        super().setup(stage)
-        datamodule = vars(self.trainer)["datamodule"]
-        device = self.trainer.strategy.root_device
-        for model in self._encoders:
-            model.to(device)
-        for split in {"fit": ("train", "val"), "validate": ("val",)}.get(stage, ("test",)):
-            codes = datamodule.encode_images(split, lambda x: self.codes(x).cpu(), owner=self)
-            if split == "train":
-                for head, part in zip(self.heads, codes.split(self._dims, 1), strict=True):
-                    head.standardize(part)  # type: ignore[operator]
-        for model in self._encoders:
-            model.cpu()
+    def check_input(self, x: Tensor) -> None:
+        """Raise a ValueError where `x` is not a batch of codes of `input_shape`."""
+        if not x.is_floating_point() or tuple(x.shape[1:]) != self.input_shape:
+            raise ValueError(
+                f"codes of shape {tuple(x.shape)} and {x.dtype} do not fit a probe for floats of (N, "
+                f"{', '.join(map(str, self.input_shape))}): encode images with datamodules.EncodedDataModule"
+            )
+
+    def check_values(self, x: Tensor, y: Tensor | None) -> None:
+        """Codes may have any value; labels must name a class."""
+        self.check_labels(y, len(x))
+
+    def on_train_start(self) -> None:
+        """Take mean and deviation of the train split, before a first fit."""
+        if not self.heads[0].fitted:
+            self.fit_scale(self.training_batches())
+
+    @torch.no_grad()
+    def fit_scale(self, batches: Iterable[Tensor]) -> None:
+        """Set each layer's mean and deviation from all training codes, batch by batch."""
+        mean, mean_square = (moment.view(len(self.heads), -1) for moment in moments(batches))
+        deviation = (mean_square - mean.square()).clamp(min=0).sqrt()
+        for head, own_mean, own_deviation in zip(self.heads, mean, deviation, strict=True):
+            head.set_scale(own_mean, own_deviation)  # type: ignore[operator]
 
     def on_test_end(self) -> None:
         """Say the result beside its baseline."""
@@ -115,58 +109,37 @@ class LitProbe(ClassificationModel):
                 f"{figures['test/baseline_accuracy']:.2%}"
             )
 
-    @property
-    def _dims(self) -> list[int]:
-        return [head.linear.in_features for head in self.heads]  # type: ignore[misc, union-attr]
-
-    def _logits(self, x: Tensor) -> list[Tensor]:
-        codes = self.codes(x).to(self.device) if x.ndim == 4 else x
-        return [head(part) for head, part in zip(self.heads, codes.split(self._dims, 1), strict=True)]
+    def _parts(self, codes: Tensor) -> Sequence[Tensor]:
+        """The codes of each layer, (N, D) each."""
+        return codes.reshape(len(codes), -1, self.input_shape[-1]).unbind(1)
 
 
 class StandardizedLinear(nn.Module):
-    """Logits, (N, K), from codes, (N, D): subtract a mean, divide by a deviation, both fixed; then one linear layer."""
+    """Linear layer on codes (N, D) standardized by a fixed mean and deviation, to logits (N, K).
+
+    Example:
+        >>> StandardizedLinear(64, 10)(torch.rand(5, 64)).shape
+        torch.Size([5, 10])
+    """
 
     mean: Tensor
     deviation: Tensor
+    fitted: Tensor
 
     def __init__(self, dim: int, num_classes: int) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(dim))
         self.register_buffer("deviation", torch.ones(dim))
+        self.register_buffer("fitted", torch.tensor(False))
         self.linear = nn.Linear(dim, num_classes)
 
-    def standardize(self, codes: Tensor) -> None:
-        """Take mean and deviation from codes, (N, D); a code that never changes is only centred."""
-        deviation = codes.std(0, correction=0)
-        self.mean.copy_(codes.mean(0))
-        self.deviation.copy_(torch.where(deviation > 0, deviation, torch.ones_like(deviation)))
+    def set_scale(self, mean: Tensor, deviation: Tensor) -> None:
+        """Set mean and deviation, (D,) each; a code that never changes is only centred."""
+        self.mean.copy_(mean)
+        still = deviation < 1e-6 * mean.abs().clamp(min=1e-6)  # what rounding leaves of a deviation of 0
+        self.deviation.copy_(deviation.masked_fill(still, 1))
+        self.fitted.fill_(True)
 
     def forward(self, codes: Tensor) -> Tensor:
         """(N, D) to (N, K)."""
         return self.linear((codes - self.mean) / self.deviation)
-
-
-def _encoders(encoder_ckpt: str | None, encoder: str | LightningModule) -> list[LightningModule]:
-    """The encoder, and after it the baseline where there is one."""
-    if isinstance(encoder, LightningModule):
-        if encoder_ckpt is not None:
-            raise ValueError(f"two encoders: pass either encoder_ckpt={encoder_ckpt!r} or a model as encoder")
-        return [encoder]
-    check_choice("encoder", encoder, ["trained", "random"])
-    if encoder_ckpt is None:
-        raise ValueError("no encoder: pass the path of a checkpoint as encoder_ckpt (--model.encoder_ckpt PATH)")
-    baseline = load_model(encoder_ckpt, trained=False)
-    return [baseline] if encoder == "random" else [load_model(encoder_ckpt), baseline]
-
-
-def _checked(model: LightningModule, image_shape: tuple[int, int, int]) -> LightningModule:
-    name = type(model).__name__
-    if not hasattr(model, "encode"):
-        raise TypeError(f"a probe needs a model with encode(x), which {name} does not have")
-    if getattr(model, "conditional", False):
-        raise ValueError(f"this {name} is conditional: its codes need the very label that a probe is to find")
-    shape = getattr(model, "image_shape", image_shape)
-    if shape != image_shape:
-        raise ValueError(f"the encoder, a {name}, is for images of shape {shape}, the data have {image_shape}")
-    return model.eval()

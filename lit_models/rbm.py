@@ -9,10 +9,10 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor, nn
 
-from lit_models.base import Batch, LitModel
-from lit_models.checks import check_at_least, check_choice, check_image_shape, check_images
-from lit_models.first_nan import FirstNaN
+from lit_models.base import BaseModule
+from lit_models.checks import check_choice, check_count, check_image_shape, check_images
 from lit_models.functional.ais import AISEstimate, log_partition_ais
+from lit_models.functional.precision import wide
 from lit_models.functional.rbm import (
     MAX_ENUMERATED,
     RBM,
@@ -25,16 +25,14 @@ from lit_models.functional.rbm import (
 )
 from lit_models.hidden_unit_warnings import warn_of_hidden_units
 from lit_models.metrics import EpochMeans, HiddenUnits
+from lit_models.moments import moments
 from lit_models.networks.standardize import Standardize
 
 MAX_EXACT = 16  # hidden units of exact learning, which sums over 2^16 states at every step
 _SIGMA_FLOOR = 0.02  # standardized units: pixels that never change would let a sigma of their own fall to 0
-_REMEDY = (
-    "lower the learning rate or clip the gradient (--trainer.gradient_clip_val), and go on from the last checkpoint"
-)
 
 
-class LitRBM(LitModel):
+class LitRBM(BaseModule):
     """Gaussian-Bernoulli RBM: real-valued pixels, binary hidden units.
 
     `learning="cd"` is CD-k: k Gibbs steps from the data (or from persistent chains), and the difference of the two
@@ -71,8 +69,8 @@ class LitRBM(LitModel):
         learning: "cd", or "exact" for at most 16 hidden units.
         ais_chains: chains of annealed importance sampling, at least 2.
         ais_steps: its temperatures, at least 1.
-        optimizer: makes an optimizer of the parameters; Adam with learning rate 1e-3 by default.
-        lr_scheduler: makes a scheduler of the optimizer, stepped each epoch; None for none.
+        optimizer: see `BaseModule`; Adam with learning rate 1e-3 by default.
+        lr_scheduler: see `BaseModule`.
 
     Raises:
         ValueError: an argument out of its range; images of another shape than `image_shape`; a train split without
@@ -82,6 +80,12 @@ class LitRBM(LitModel):
     Source: G. Hinton, "Training products of experts by minimizing contrastive divergence", Neural Computation 14, 2002;
     M. Welling, G. Hinton, "A new learning algorithm for mean field Boltzmann machines", ICANN 2002;
     K. Cho, A. Ilin, T. Raiko, "Improved learning of Gaussian-Bernoulli restricted Boltzmann machines", ICANN 2011.
+
+    Example:
+        >>> model = LitRBM((1, 8, 8), hidden_dim=4)
+        >>> model.fit_scale([torch.rand(100, 1, 8, 8)])
+        >>> model.encode(torch.rand(3, 1, 8, 8)).shape, model.log_likelihood(torch.rand(3, 1, 8, 8)).shape
+        (torch.Size([3, 4]), torch.Size([3]))
     """
 
     chain: Tensor
@@ -99,15 +103,16 @@ class LitRBM(LitModel):
         learning: Literal["cd", "exact"] = "cd",
         ais_chains: int = 500,
         ais_steps: int = 10_000,
-        optimizer: OptimizerCallable = lambda p: torch.optim.Adam(p, lr=1e-3),
+        optimizer: OptimizerCallable = torch.optim.Adam,
         lr_scheduler: LRSchedulerCallable | None = None,
     ) -> None:
-        image_shape = check_image_shape(image_shape)
-        check_at_least("hidden_dim", hidden_dim, 1)
-        check_at_least("cd_steps", cd_steps, 1)
-        check_at_least("num_chains", num_chains, 1)
-        check_at_least("ais_chains", ais_chains, 2)
-        check_at_least("ais_steps", ais_steps, 1)
+        super().__init__(optimizer, lr_scheduler)
+        self.image_shape = check_image_shape(image_shape)
+        check_count("hidden_dim", hidden_dim)
+        check_count("cd_steps", cd_steps)
+        check_count("num_chains", num_chains)
+        check_count("ais_chains", ais_chains, 2)
+        check_count("ais_steps", ais_steps)
         check_choice("sigma", sigma, ["fixed", "shared", "per_pixel"])
         check_choice("chains", chains, ["data", "persistent"])
         check_choice("negative_phase", negative_phase, ["gibbs", "mean_field"])
@@ -124,12 +129,6 @@ class LitRBM(LitModel):
                 f"learning='exact' sums over 2^hidden_dim states a step: hidden_dim must be at most {MAX_EXACT}, got "
                 f"{hidden_dim}; use learning='cd'"
             )
-        means = ["free_energy", "free_energy_gap", "cd_mse", "mean_field_mse"] + ["loss"] * (learning == "exact")
-        super().__init__({"means": EpochMeans(means), "units": HiddenUnits(hidden_dim)}, optimizer, lr_scheduler)
-        unmeasured = {"mean_field_mse"} | ({"cd_mse"} if chains == "persistent" else set())
-        self.figures("train")["means"] = EpochMeans([name for name in means if name not in unmeasured])
-        self.save_hyperparameters(ignore=["optimizer", "lr_scheduler"])
-        self.image_shape = image_shape
         self.cd_steps = cd_steps
         self.chains = chains
         self.negative_phase = negative_phase
@@ -138,13 +137,19 @@ class LitRBM(LitModel):
         self.ais_steps = ais_steps
         self.monitor = "val/loss" if learning == "exact" else "val/cd_mse"
 
-        dim = math.prod(image_shape)
+        # a persistent chain starts at no image, and training has no time for the mean field
+        means = ["free_energy", "free_energy_gap"] + ["loss"] * (learning == "exact")
+        self.add_figures("train", means=EpochMeans(means + ["cd_mse"] * (chains == "data")))
+        self.add_figures("val", "test", means=EpochMeans([*means, "cd_mse", "mean_field_mse"]))
+        self.add_figures(units=HiddenUnits(hidden_dim))
+
+        dim = math.prod(self.image_shape)
         self.weight = nn.Parameter(0.01 * torch.randn(hidden_dim, dim))
         self.visible_bias = nn.Parameter(torch.zeros(dim))
         self.hidden_bias = nn.Parameter(torch.zeros(hidden_dim))
         log_sigma = torch.full((dim,) if sigma == "per_pixel" else (), math.log(sigma_init))
         self.log_sigma = nn.Parameter(log_sigma, requires_grad=sigma != "fixed")
-        self.scale = Standardize(image_shape)
+        self.scale = Standardize(self.image_shape)
         if chains == "persistent":
             self.register_buffer("chain", torch.randn(num_chains, dim))
 
@@ -172,8 +177,8 @@ class LitRBM(LitModel):
             cd_steps: 0 is mean-field, the mean of p(v | h) at the probabilities of h: deterministic. k is the last
                 conditional mean of k Gibbs steps from the image.
         """
-        check_at_least("cd_steps", cd_steps, 0)
-        rbm, logits = self.parameters_of_rbm(), self._logits(x)
+        check_count("cd_steps", cd_steps, 0)
+        rbm, logits = self.rbm, self._logits(x)
         mean = visible_mean(rbm, logits.sigmoid()) if cd_steps == 0 else gibbs_chain(rbm, logits, cd_steps)[1]
         return self.scale.inverse(mean).clamp(0, 1)
 
@@ -199,10 +204,10 @@ class LitRBM(LitModel):
         Raises:
             ValueError: a number is too small, or they do not grow.
         """
-        check_at_least("n", n, 1)
+        check_count("n", n)
         if not at or list(at) != sorted(set(at)) or at[0] < 1:
             raise ValueError(f"Gibbs steps must be whole numbers that grow, the first at least 1, got {list(at)}")
-        rbm, images = self.parameters_of_rbm(), []
+        rbm, images = self.rbm, []
         v = torch.randn_like(self.visible_bias.expand(n, -1))
         for steps in (stop - start for start, stop in zip([0, *at], at, strict=False)):
             v, mean = gibbs_chain(rbm, hidden_logits(rbm, v), steps)
@@ -211,7 +216,7 @@ class LitRBM(LitModel):
 
     def filters(self) -> Tensor:
         """By how much each hidden unit brightens or darkens each pixel, (H, C, H, W) in units of [0, 1] pixels."""
-        rbm = self.parameters_of_rbm()
+        rbm = self.rbm
         return (rbm.sigma * rbm.weight * self.scale.std).detach().unflatten(1, self.image_shape)
 
     @torch.no_grad()
@@ -225,19 +230,22 @@ class LitRBM(LitModel):
         Raises:
             ValueError: no `log_z`, and more than 20 hidden units.
         """
-        rbm = self.parameters_of_rbm()
+        rbm = self.rbm
         log_z = log_partition(rbm) if log_z is None else log_z
         return self._log_density(free_energy(rbm, self._visible(x)), log_z)
 
-    def parameters_of_rbm(self) -> RBM:
-        """The parameters, as the functions of `functional.rbm` take them, in standardized units."""
-        return RBM(self.weight, self.visible_bias, self.hidden_bias, self.log_sigma.exp())
+    @property
+    def rbm(self) -> RBM:
+        """The parameters as the functions of `functional.rbm` take them, in standardized units, in float32 or wider."""
+        parameters = (self.weight, self.visible_bias, self.hidden_bias, self.log_sigma)
+        weight, visible_bias, hidden_bias, log_sigma = (wide(parameter) for parameter in parameters)
+        return RBM(weight, visible_bias, hidden_bias, log_sigma.exp())
 
     def _in_float64(self) -> RBM:
         def double(value: Tensor) -> Tensor:  # which Apple's GPUs do not have
             return value.detach().to("cpu" if value.device.type == "mps" else value.device).double()
 
-        return RBM(*(double(value) for value in self.parameters_of_rbm()))
+        return RBM(*(double(value) for value in self.rbm))
 
     def annealed_log_partition(self) -> AISEstimate:
         """Log Z by annealed importance sampling from the mean image, with random numbers of its own."""
@@ -248,42 +256,38 @@ class LitRBM(LitModel):
 
     # -- the objective ------------------------------------------------------------------------------------------------
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """CD-k: positive phase on the data, k Gibbs steps, and the difference of the phases' free energies."""
-        if self.chains == "data":
-            return self.step(batch, "train")
-        return self.step(batch, "train", self._advance_chains())
-
-    def step(self, batch: Batch, stage: str, chain: Tensor | None = None) -> Tensor:
+    def step(self, x: Tensor, y: Tensor | None, stage: str) -> Tensor:
         """The loss of a batch: the free-energy gap to the chain's end, or the exact negative log-likelihood.
 
+        With `chains="persistent"` a training step moves these, and measures against them.
+
         Args:
-            batch: images (N, C, H, W) in [0, 1], and labels, which are not used.
+            x: images (N, C, H, W) in [0, 1].
+            y: not used.
             stage: whose figures are updated.
-            chain: (M, D) where persistent chains are; None runs one from each image.
         """
         # free energies are differences of large numbers, and settled probabilities lie near 0 and 1: no 16 bits here
         with torch.autocast(self.device.type, enabled=False):
-            return self._step(batch[0], stage, chain)
-
-    def _step(self, x: Tensor, stage: str, chain: Tensor | None) -> Tensor:
-        rbm, v = self.parameters_of_rbm(), self._visible(x)
-        logits = hidden_logits(rbm, v)
-        values = {"free_energy": free_energy(rbm, v, logits).mean()}
-        if chain is None:
-            chain, mean = self._chain_from(rbm, logits.detach())
-            values["cd_mse"] = self._mse(mean, v)
-        chain_energy = free_energy(rbm, chain.detach()).mean()
-        if stage != "train":
-            values["mean_field_mse"] = self._mse(visible_mean(rbm, logits.sigmoid()), v)
-        loss = values["free_energy_gap"] = values["free_energy"] - chain_energy
-        if self.learning == "exact":
-            loss = values["loss"] = values["free_energy"] + log_partition(rbm) + self.scale.log_volume()
-        if stage == "train":
-            self._watch(values["free_energy"].detach(), chain_energy.detach())
-        means = self.figures(stage)["means"]
-        means.update([values[name] for name in means.names], len(x))
-        self.figures(stage)["units"].update(logits)
+            rbm, v = self.rbm, self._visible(x)
+            logits = hidden_logits(rbm, v)
+            values = {"free_energy": free_energy(rbm, v, logits).mean()}
+            if stage == "train" and self.chains == "persistent":
+                chain = self._advance_chains()
+            else:
+                chain, mean = self._chain_from(rbm, logits.detach())
+                values["cd_mse"] = self._mse(mean, v)
+            chain_energy = free_energy(rbm, chain.detach()).mean()
+            loss = values["free_energy_gap"] = values["free_energy"] - chain_energy
+            if stage == "train":
+                energies = {"the free energy of the data": values["free_energy"]}
+                self.stop_unless_finite(energies | {"the free energy of the chain": chain_energy})
+            else:
+                values["mean_field_mse"] = self._mse(visible_mean(rbm, logits.sigmoid()), v)
+            if self.learning == "exact":
+                loss = values["loss"] = values["free_energy"] + log_partition(rbm) + self.scale.log_volume()
+        figures = self.figures(stage)
+        figures["means"].update([values[name] for name in figures["means"].names], len(x))
+        figures["units"].update(logits)
         return loss
 
     def _mse(self, mean: Tensor, v: Tensor) -> Tensor:
@@ -298,30 +302,27 @@ class LitRBM(LitModel):
         mean = mean_field_chain(rbm, logits, self.cd_steps)
         return mean, mean
 
-    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Keep sigma above its floor; from there the gradient may raise it again."""
         if self.log_sigma.requires_grad:
             with torch.no_grad():
                 self.log_sigma.clamp_(min=math.log(_SIGMA_FLOOR))
 
     def setup(self, stage: str) -> None:
-        """Before a first fit, take mean and deviation of the train split."""
+        """Refuse persistent chains that the processes cannot share."""
         super().setup(stage)
-        if stage != "fit":
-            return
-        self._first_nan = FirstNaN("the free energy of the data", "the free energy of the chain")
-        if self.chains == "persistent" and len(self.chain) % self.trainer.world_size:
+        if stage == "fit" and self.chains == "persistent" and len(self.chain) % self.trainer.world_size:
             raise ValueError(
                 f"num_chains must be a multiple of the {self.trainer.world_size} processes, got {len(self.chain)}"
             )
-        if not self.scale.fitted:  # a model that is trained further keeps its scale
-            if (datamodule := vars(self.trainer).get("datamodule")) is None:
-                raise ValueError("LitRBM takes its scale from a data module: fit with one, or call standardize before")
-            batches = datamodule.loader("train", sharded=False)
-            self.standardize(datamodule.on_after_batch_transfer(batch, 0)[0] for batch in batches)
+
+    def on_train_start(self) -> None:
+        """Before a first fit, take the scale of the train split; a model that is trained further keeps its own."""
+        if not self.scale.fitted:
+            self.fit_scale(self.training_batches())
 
     @torch.no_grad()
-    def standardize(self, batches: Iterable[Tensor]) -> None:
+    def fit_scale(self, batches: Iterable[Tensor]) -> None:
         """Set the scale, and the visible biases to the mean image, from all training images.
 
         Args:
@@ -332,39 +333,36 @@ class LitRBM(LitModel):
         """
 
         def checked(x: Tensor) -> Tensor:
-            check_images(x, self.image_shape)
+            self.check_input(x)
+            self.check_values(x, None)
             return x
 
-        self.scale.fit(checked(x) for x in batches)
+        self.scale.set_scale(*moments(checked(x) for x in batches))
         self.visible_bias.copy_(self.scale.mean_image)
 
     # -- figures and words --------------------------------------------------------------------------------------------
 
     def on_train_epoch_end(self) -> None:
         """Log the train figures and say what goes wrong."""
-        units = self.figures("train")["units"]
-        # nothing was seen where a run was resumed at the very end of an epoch
-        saturated = units.compute()["saturated_share"] if units.update_called else None
-        super().on_train_epoch_end()
-        rbm = self.parameters_of_rbm()
+        figures = self.log_figures("train")
+        rbm = self.rbm
         self.log("train/weight_norm", rbm.weight.norm(), sync_dist=True)
         self.log("train/sigma", rbm.sigma.mean(), sync_dist=True)
-        if saturated is not None:
+        if figures:  # not where a run was resumed at the very end of an epoch
             moved = (rbm.sigma * rbm.weight).detach().square().mean(1).max().sqrt()
-            warn_of_hidden_units(self.current_epoch, units.activation, float(saturated), float(moved))
+            activation = self.figures("train")["units"].activation
+            warn_of_hidden_units(self.current_epoch, activation, float(figures["saturated_share"]), float(moved))
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation figures; the log-likelihood where it costs little."""
-        energy = self.figures("val")["means"].compute()["free_energy"]
-        super().on_validation_epoch_end()
-        if len(self.hidden_bias) <= MAX_ENUMERATED:
-            log_z = log_partition(self.parameters_of_rbm())
-            self.log("val/log_likelihood", self._log_density(energy, log_z), sync_dist=True)
+        figures = self.log_figures("val")
+        if figures and len(self.hidden_bias) <= MAX_ENUMERATED:
+            log_likelihood = self._log_density(figures["free_energy"], log_partition(self.rbm))
+            self.log("val/log_likelihood", log_likelihood, sync_dist=True)
 
     def on_test_epoch_end(self) -> None:
         """Log the test figures and the log-likelihood, and say how it was found."""
-        energy = self.figures("test")["means"].compute()["free_energy"]
-        super().on_test_epoch_end()
+        energy = self.log_figures("test")["free_energy"]
         if len(self.hidden_bias) <= MAX_ENUMERATED:
             log_z: float | Tensor = log_partition(self._in_float64()).item()
             how = f"exact: all 2^{len(self.hidden_bias)} hidden states are summed"
@@ -383,29 +381,19 @@ class LitRBM(LitModel):
         """Equation (10), of the free energy of one image or of the mean over many."""
         return -energy - log_z - self.scale.log_volume()
 
-    def _watch(self, data_energy: Tensor, chain_energy: Tensor) -> None:
-        """Stop where a free energy is not a number; where reading waits for a GPU or others, only now and then."""
-        if self._looks_always and math.isfinite(data_energy) and math.isfinite(chain_energy):
-            return
-        batch = self.global_step
-        self._first_nan.note("the free energy of the data", data_energy, batch)
-        self._first_nan.note("the free energy of the chain", chain_energy, batch)
-        if self._looks_always or self._logs_this_step():
-            self._first_nan.stop(_REMEDY)
-
     # -- scales and chains --------------------------------------------------------------------------------------------
 
     def _logits(self, x: Tensor) -> Tensor:
-        return hidden_logits(self.parameters_of_rbm(), self._visible(x))
+        return hidden_logits(self.rbm, self._visible(x))
 
     def _visible(self, x: Tensor) -> Tensor:
         check_images(x, self.image_shape)
-        return self.scale(x)
+        return wide(self.scale(x))
 
     @torch.no_grad()
     def _advance_chains(self) -> Tensor:
         """This process's share of the persistent chains, k Gibbs steps on; every process keeps them all."""
-        rbm = self.parameters_of_rbm()
+        rbm = self.rbm
         share = self.chain.chunk(self.trainer.world_size)[self.global_rank]
         moved, _ = gibbs_chain(rbm, hidden_logits(rbm, share), self.cd_steps)
         everyone: Any = self.all_gather(moved)

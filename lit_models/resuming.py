@@ -2,24 +2,35 @@
 
 from typing import Any
 
+from lightning.pytorch.utilities import rank_zero_warn
+
 
 def close_epoch(checkpoint: dict[str, Any]) -> None:
-    """Where the checkpoint was written by an epoch's last batch, say that the epoch is over; in place.
+    """Where the checkpoint was written by an epoch's last batch, say in it that the epoch is over; in place.
 
     Lightning itself leaves it open: the resumed run would count its next epoch as the same one, and a run resumed from
-    that run's checkpoints would repeat batches. What is written here is what a checkpoint of the epoch's end says.
+    that run's checkpoints would repeat batches. What is written here is what a checkpoint of the epoch's end says. The
+    names are private, so where they are gone the checkpoint is left as it is, and a warning says so.
 
     Args:
         checkpoint: what `Trainer.save_checkpoint` wrote; one without loops is left alone.
+
+    Source: https://github.com/Lightning-AI/pytorch-lightning/issues/18060.
     """
     loop = checkpoint.get("loops", {}).get("fit_loop")
     if loop is None:
         return
-    batches, epochs = loop["epoch_loop.batch_progress"], loop["epoch_progress"]
-    in_batch_end = batches["total"]["completed"] == batches["total"]["processed"] - 1
-    in_epoch = epochs["total"]["processed"] == epochs["total"]["started"] - 1
-    if batches["is_last_batch"] and in_batch_end and in_epoch:
-        loop["epoch_loop.state_dict"]["_batches_that_stepped"] += 1
-        for count in ("total", "current"):
-            batches[count]["completed"] += 1
-            epochs[count]["processed"] += 1
+    try:
+        batches, epochs = loop["epoch_loop.batch_progress"], loop["epoch_progress"]
+        in_batch_end = batches["total"]["completed"] == batches["total"]["processed"] - 1
+        in_epoch = epochs["total"]["processed"] == epochs["total"]["started"] - 1
+        if batches["is_last_batch"] and in_batch_end and in_epoch:
+            loop["epoch_loop.state_dict"]["_batches_that_stepped"] += 1
+            for count in ("total", "current"):
+                batches[count]["completed"] += 1
+                epochs[count]["processed"] += 1
+    except (KeyError, TypeError) as error:
+        rank_zero_warn(
+            f"this version of Lightning keeps its loops in another way ({error!r}): a run that goes on from a "
+            "checkpoint of an epoch's last batch may repeat batches; go on from one of an epoch's end (last.ckpt)"
+        )

@@ -4,13 +4,17 @@ D(x) = sigmoid(logit). Every logarithm of a probability is a softplus of the log
 
 Each loss is a mean over the batch, to be minimized by its player. Sources: "minimax" and "non_saturating":
 I. Goodfellow et al., arXiv:1406.2661, equation 1 and section 3; "hinge": J. H. Lim, J. C. Ye, arXiv:1705.02894;
-"least_squares": X. Mao et al., arXiv:1611.04076, equation 9 with targets 0 and 1.
+"least_squares": X. Mao et al., arXiv:1611.04076, equation 9 with targets 0 and 1; "wasserstein", where D is a critic
+and its value no logit: M. Arjovsky, S. Chintala, L. Bottou, arXiv:1701.07875.
 """
 
+from collections.abc import Callable
+
+import torch
 from torch import Tensor
 from torch.nn.functional import relu, softplus
 
-LOSSES = ("minimax", "non_saturating", "hinge", "least_squares")
+LOSSES = ("minimax", "non_saturating", "hinge", "least_squares", "wasserstein")
 
 
 def discriminator_loss(real: Tensor, generated: Tensor, loss: str) -> Tensor:
@@ -30,6 +34,8 @@ def discriminator_loss(real: Tensor, generated: Tensor, loss: str) -> Tensor:
         return relu(1 - real).mean() + relu(1 + generated).mean()
     if loss == "least_squares":
         return 0.5 * (real - 1).square().mean() + 0.5 * generated.square().mean()
+    if loss == "wasserstein":
+        return generated.mean() - real.mean()
     raise ValueError(f"loss must be one of {list(LOSSES)}, got {loss!r}")
 
 
@@ -52,7 +58,30 @@ def generator_loss(generated: Tensor, loss: str) -> Tensor:
         return -generated.mean()
     if loss == "least_squares":
         return 0.5 * (generated - 1).square().mean()
+    if loss == "wasserstein":
+        return -generated.mean()
     raise ValueError(f"loss must be one of {list(LOSSES)}, got {loss!r}")
+
+
+def gradient_penalty_term(critic: Callable[[Tensor], Tensor], real: Tensor, generated: Tensor) -> Tensor:
+    """Mean of (|gradient of the critic| - 1)^2 at random points between real and generated images, a scalar.
+
+    Args:
+        critic: images (N, ...) to one value each, (N,); each value must depend on its image alone.
+        real: (N, ...) images.
+        generated: (N, ...) images, as many.
+
+    Source: I. Gulrajani et al., arXiv:1704.00028, equation 3, without its weight.
+
+    Example:
+        >>> gradient_penalty_term(lambda x: 3 * x.flatten(1).sum(1), torch.zeros(2, 1), torch.ones(2, 1))
+        tensor(4.)
+    """
+    share = torch.rand(len(real), *[1] * (real.ndim - 1), device=real.device, dtype=real.dtype)
+    between = torch.lerp(real.detach(), generated.detach().to(real.dtype), share).requires_grad_()
+    with torch.enable_grad():
+        (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
+    return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
 
 
 def mean_pairwise_distance(images: Tensor) -> Tensor:

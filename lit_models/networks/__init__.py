@@ -1,1 +1,21 @@
 """nn.Modules: parameters, no optimizer, no logging."""
+
+from lit_models.networks.base import Decoder, DecoderCallable, Encoder, EncoderCallable
+from lit_models.networks.conv import ConvDecoder, ConvEncoder
+from lit_models.networks.dcgan import DCGANDiscriminator, DCGANGenerator
+from lit_models.networks.mlp import MLPDecoder, MLPEncoder
+from lit_models.networks.pooled import PooledConvEncoder
+
+__all__ = [
+    "ConvDecoder",
+    "ConvEncoder",
+    "DCGANDiscriminator",
+    "DCGANGenerator",
+    "Decoder",
+    "DecoderCallable",
+    "Encoder",
+    "EncoderCallable",
+    "MLPDecoder",
+    "MLPEncoder",
+    "PooledConvEncoder",
+]

@@ -1,17 +1,22 @@
 """Images in [0, 1] to standardized vectors and back, by the scale of the train split."""
 
 import math
-from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
 
 
 class Standardize(nn.Module):
-    """One mean and one standard deviation for all pixels, kept as buffers; the identity until `fit` was called.
+    """One mean and one standard deviation for all pixels, kept as buffers; the identity until `set_scale` was called.
 
     Args:
         image_shape: (C, H, W); D is the number of values of an image.
+
+    Example:
+        >>> scale = Standardize((1, 2, 2))
+        >>> scale.set_scale(torch.full((4,), 0.5), torch.full((4,), 0.5))
+        >>> scale(torch.ones(1, 1, 2, 2))
+        tensor([[1., 1., 1., 1.]])
     """
 
     mean: Tensor
@@ -27,25 +32,19 @@ class Standardize(nn.Module):
         self.register_buffer("mean_image", torch.zeros(math.prod(image_shape)))
         self.register_buffer("fitted", torch.tensor(False))
 
-    def fit(self, batches: Iterable[Tensor]) -> None:
-        """Set the scale from all training images: (N, C, H, W) in [0, 1], batch by batch.
+    def set_scale(self, mean: Tensor, mean_square: Tensor) -> None:
+        """Set the scale from the moments of all training images, (D,) each, in [0, 1] units.
 
         Raises:
-            ValueError: there are none, all pixels have one value, or one is not a number.
+            ValueError: all pixels have one value, or one is not a number.
         """
-        count, total, square = 0, torch.zeros_like(self.mean_image, dtype=torch.float64), 0.0
-        for x in batches:
-            pixels = x.detach().to(total).flatten(1)  # (N, C, H, W) -> (N, D)
-            count, total, square = count + len(pixels), total + pixels.sum(0), square + float(pixels.square().sum())
-        if count == 0:
-            raise ValueError("there are no training images to take a scale from")
-        mean = float(total.mean()) / count
-        variance = square / (count * len(total)) - mean**2
+        overall = float(mean.mean())
+        variance = float(mean_square.mean()) - overall**2
         if not variance > 1e-12:
-            raise ValueError(f"the training images have no contrast: mean {mean:.3g}, variance {variance:.3g}")
-        self.mean.fill_(mean)
+            raise ValueError(f"the training images have no contrast: mean {overall:.3g}, variance {variance:.3g}")
+        self.mean.fill_(overall)
         self.std.fill_(math.sqrt(variance))
-        self.mean_image.copy_((total / count - mean) / math.sqrt(variance))
+        self.mean_image.copy_((mean - overall) / math.sqrt(variance))
         self.fitted.fill_(True)
 
     def forward(self, x: Tensor) -> Tensor:

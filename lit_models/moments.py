@@ -1,0 +1,43 @@
+"""Mean and mean square of all training data, batch by batch and over all processes."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, distributed
+
+
+class Moments(NamedTuple):
+    """What was found.
+
+    Attributes:
+        mean: (D,), float64, on the CPU.
+        mean_square: (D,), float64, on the CPU.
+    """
+
+    mean: Tensor
+    mean_square: Tensor
+
+
+def moments(batches: Iterable[Tensor]) -> Moments:
+    """Moments of vectors or images (N, ...), taken as (N, D); every process calls this with its share, or with all.
+
+    Raises:
+        ValueError: there is not a single one.
+
+    Example:
+        >>> moments([torch.tensor([[1.0], [2.0]]), torch.tensor([[3.0]])]).mean
+        tensor([2.], dtype=torch.float64)
+    """
+    count, total, square, device = 0, torch.zeros(()), torch.zeros(()), torch.device("cpu")
+    for x in batches:
+        device = x.device
+        flat = x.detach().flatten(1).cpu().double()  # (N, ...) -> (N, D)
+        count, total, square = count + len(flat), total + flat.sum(0), square + flat.square().sum(0)
+    if distributed.is_available() and distributed.is_initialized():
+        sums = torch.cat([torch.tensor([float(count)]), total, square]).double().to(device)
+        distributed.all_reduce(sums)
+        count, (total, square) = int(sums[0]), sums[1:].cpu().chunk(2)
+    if count == 0:
+        raise ValueError("there are no training images to take a scale from")
+    return Moments(total / count, square / count)

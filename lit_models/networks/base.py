@@ -1,0 +1,109 @@
+"""The shape contract of networks: Encoder and Decoder, and the factories that models take."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class Encoder(nn.Module):
+    """Network from images (N, C, H, W), and a condition (N, condition_dim) or None, to vectors (N, out_dim).
+
+    A subclass takes `(image_shape, out_dim, condition_dim)` first and its own settings after them. It writes `features`
+    and sets `head`, the last layer; or it writes `forward` alone, where nobody asks for its features.
+
+    The scale of the images is the model's: [0, 1], but [-1, 1] in `LitGAN`.
+
+    Example:
+        >>> class Mean(Encoder):
+        ...     def __init__(self, image_shape, out_dim, condition_dim=0):
+        ...         super().__init__()
+        ...         self.head = nn.Linear(image_shape[0], out_dim)
+        ...     def features(self, x, condition=None):
+        ...         return x.mean((2, 3))
+        >>> Mean((3, 8, 8), 5)(torch.rand(2, 3, 8, 8)).shape
+        torch.Size([2, 5])
+    """
+
+    head: nn.Module
+
+    def features(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Values of the last hidden layer, (N, F).
+
+        Raises:
+            NotImplementedError: the network has none.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no features(x, condition), which codes are made of")
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        """(N, C, H, W) and (N, condition_dim) to (N, out_dim)."""
+        return self.head(self.features(x, condition))
+
+
+class Decoder(nn.Module):
+    """Network from codes (N, in_dim), and a condition (N, condition_dim) or None, to logits (N, C, H, W).
+
+    A subclass takes `(in_dim, image_shape, condition_dim)` first and its own settings after them. What becomes of the
+    logits is the model's: sigmoid brings them to [0, 1], tanh to [-1, 1].
+
+    Example:
+        >>> class Linear(Decoder):
+        ...     def __init__(self, in_dim, image_shape, condition_dim=0):
+        ...         super().__init__()
+        ...         self.out = nn.Sequential(nn.Linear(in_dim, 64), nn.Unflatten(1, image_shape))
+        ...     def forward(self, z, condition=None):
+        ...         return self.out(z)
+        >>> Linear(5, (1, 8, 8))(torch.rand(2, 5)).shape
+        torch.Size([2, 1, 8, 8])
+    """
+
+    def forward(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+        """(N, in_dim) and (N, condition_dim) to logits (N, C, H, W)."""
+        raise NotImplementedError
+
+
+EncoderCallable = Callable[[Sequence[int], int, int], Encoder]
+"""Makes an encoder of `image_shape, out_dim, condition_dim`."""
+
+DecoderCallable = Callable[[int, Sequence[int], int], Decoder]
+"""Makes a decoder of `in_dim, image_shape, condition_dim`."""
+
+ActivationCallable = Callable[[], nn.Module]
+"""Makes an activation, such as `torch.nn.ReLU`."""
+
+NormCallable = Callable[[int], nn.Module]
+"""Makes a normalization of so many channels, such as `torch.nn.BatchNorm2d`."""
+
+
+class PlaneOfCondition(nn.Module):
+    """Joins a condition to an image as one more channel, a linear function of it; without a condition the identity.
+
+    Args:
+        image_shape: (C, H, W).
+        condition_dim: width of the condition; 0 for none.
+
+    Attributes:
+        channels: of its output, C or C + 1.
+
+    Example:
+        >>> join = PlaneOfCondition((3, 8, 8), 10)
+        >>> join(torch.rand(2, 3, 8, 8), torch.rand(2, 10)).shape
+        torch.Size([2, 4, 8, 8])
+    """
+
+    def __init__(self, image_shape: Sequence[int], condition_dim: int) -> None:
+        super().__init__()
+        channels, *self.size = image_shape
+        self.channels = channels + (condition_dim > 0)
+        self.plane = nn.Linear(condition_dim, self.size[0] * self.size[1]) if condition_dim else None
+
+    def forward(self, x: Tensor, condition: Tensor | None) -> Tensor:
+        """(N, C, H, W) and (N, condition_dim) to (N, channels, H, W)."""
+        if self.plane is None or condition is None:
+            return x
+        return torch.cat([x, self.plane(condition).unflatten(1, (1, *self.size))], 1)  # (N, H*W) -> (N, 1, H, W)
+
+
+def join(x: Tensor, condition: Tensor | None) -> Tensor:
+    """Vectors (N, D) with a condition (N, K) beside them, (N, D + K); without one the vectors."""
+    return x if condition is None else torch.cat([x, condition], dim=1)

@@ -1,0 +1,130 @@
+"""Recipes: how a model was made, as plain data, and the way back.
+
+A recipe is `{"class_path": "lit_models.vae.LitVAE", "init_args": {"latent_dim": 20, "encoder": {"class_path": ...}}}`.
+Inside it, a factory (a class, a function, a `functools.partial`) is a recipe too.
+"""
+
+import pickle
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+
+# A checkpoint is data and must not choose what code runs: nothing outside these is imported for it.
+TRUSTED = ("lit_models", "torch.optim", "torch.nn", "lightning.pytorch.cli")
+
+
+def describe(value: Any) -> Any:
+    """Plain data that say what `value` is: numbers and strings themselves, a factory as a recipe.
+
+    Lambdas and functions within functions have no import path: they become `{"class_path": "<lambda>"}`, which `build`
+    refuses.
+
+    Example:
+        >>> describe(partial(torch.optim.Adam, lr=0.01))
+        {'class_path': 'torch.optim.adam.Adam', 'init_args': {'lr': 0.01}}
+    """
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): describe(item) for key, item in value.items()}
+    if isinstance(value, Sequence):
+        return [describe(item) for item in value]
+    if isinstance(value, partial):
+        # jsonargparse's factories are a partial of its own functions with the class as last argument
+        return {
+            "class_path": _path(value.args[-1] if value.args else value.func),
+            "init_args": describe(value.keywords),
+        }
+    return {"class_path": _path(value)}
+
+
+def build(recipe: Any, trusted: Sequence[str] = ()) -> Any:
+    """The way back from `describe`: recipes become factories, `partial(class, **init_args)`.
+
+    Args:
+        recipe: what `describe` returned.
+        trusted: modules, beside this project's and PyTorch's, whose classes and functions a recipe may name.
+
+    Raises:
+        ValueError: it names something outside the trusted modules, which is not imported, or something without a name.
+    """
+    if isinstance(recipe, Mapping) and "class_path" in recipe:
+        factory = _find(recipe["class_path"], (*TRUSTED, *trusted))
+        return partial(factory, **build(recipe.get("init_args", {}), trusted))
+    if isinstance(recipe, Mapping):
+        return {key: build(item, trusted) for key, item in recipe.items()}
+    if isinstance(recipe, list):
+        return [build(item, trusted) for item in recipe]
+    return recipe
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """A checkpoint's content on the CPU: tensors and plain values, whatever else a file may ask for is refused.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is truncated, or no checkpoint of tensors and plain values.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no checkpoint {path}: train.py fit writes them to runs/.../checkpoints/")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, EOFError, RuntimeError, ValueError) as error:
+        raise ValueError(f"{path} is truncated, or not a checkpoint of tensors and plain values") from error
+    if not isinstance(content, dict) or "state_dict" not in content:
+        raise ValueError(f"{path} is not a Lightning checkpoint: it has no state_dict")
+    return content
+
+
+def recipe_of(content: Mapping[str, Any], path: str | Path) -> dict[str, Any]:
+    """The recipe in a checkpoint's content.
+
+    Raises:
+        ValueError: there is none.
+    """
+    recipe = content.get("recipe")
+    if not isinstance(recipe, Mapping) or not isinstance(recipe.get("class_path"), str):
+        raise ValueError(
+            f"{path} does not say how its model was made: it was written by another program, or by a version of this "
+            "one before checkpoints carried their recipe. Train the model again with its config.yaml, or load it with "
+            "the version that wrote it"
+        )
+    return dict(recipe)
+
+
+def _path(factory: Any) -> str:
+    """Where a class or function is imported from; "<...>" for what cannot be."""
+    module, name = getattr(factory, "__module__", None), getattr(factory, "__qualname__", None)
+    if not module or not name:
+        return f"<{type(factory).__name__}>"
+    if "<" in name:
+        return "<lambda>" if name.endswith("<lambda>") else "<local function>"
+    return f"{module}.{name}"
+
+
+def _find(class_path: str, trusted: Sequence[str]) -> Callable[..., Any]:
+    if "<" in class_path:
+        raise ValueError(f"the recipe names no class but a {class_path}: make the model yourself, of a named factory")
+    _check_trusted(class_path, class_path.rpartition(".")[0], trusted)
+    module, _, name = class_path.rpartition(".")
+    try:
+        found = getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"the recipe names {class_path}, which cannot be imported: {error}") from error
+    _check_trusted(class_path, str(getattr(found, "__module__", "")), trusted)  # a module's imports are not its own
+    if not callable(found):
+        raise ValueError(f"the recipe names {class_path}, which is no class or function")
+    return found
+
+
+def _check_trusted(class_path: str, module: str, trusted: Sequence[str]) -> None:
+    if not any(module == name or module.startswith(f"{name}.") for name in trusted):
+        raise ValueError(
+            f"the recipe names {class_path}, which is in none of the modules {list(trusted)}: if you know it and "
+            f"trust it, load with trusted=[{module.split('.')[0]!r}]"
+        )
