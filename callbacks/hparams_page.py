@@ -1,0 +1,104 @@
+"""Settings and best figure of a run on TensorBoard's HParams page."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import TensorBoardLogger
+
+Settings = dict[str, str | int | float]
+
+# The page shows the first five settings. It takes its columns from one of the runs, so they have the same names in all.
+_FIRST = {
+    "code": ("latent_dim", "hidden_dim", "num_features"),
+    "loss": ("likelihood", "loss", "learning"),
+    "learning rate": ("optimizer.lr", "optimizer_g.lr", "optimizer_d.lr"),
+}
+# what does not tell runs apart
+_LEFT_OUT = ("download", "drop_last")
+_PATHS = ("_dir", "_path", "ckpt", "checkpoint")
+
+
+class HParamsPage(Callback):
+    """Writes settings and best figure of a run to TensorBoard's HParams page when a fit ends, also when it fails.
+
+    Args:
+        settings: name and value of each column, from left to right; see `page_settings`.
+        monitor: name of the figure that judges the run, logged by the model. Its best value is the column `best`.
+
+    Example:
+        >>> callback = HParamsPage({"model": "LitVAE", "seed": 0}, monitor="val/loss")
+    """
+
+    def __init__(self, settings: Settings, monitor: str) -> None:
+        self.settings = settings
+        self.monitor = monitor
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write them."""
+        self._write(trainer)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Write them, for an interrupted run as well."""
+        self._write(trainer)
+
+    def _write(self, trainer: Trainer) -> None:
+        loggers = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
+        best = self._best(trainer)
+        if trainer.state.fn != "fit" or best is None or not loggers:
+            return
+        for logger in loggers:
+            # a tag of its own: under the figure's own name its curve would get a point
+            logger.log_hyperparams({**self.settings, "judged by": self.monitor}, {"best": best}, trainer.global_step)
+
+    def _best(self, trainer: Trainer) -> float | None:
+        for callback in trainer.checkpoint_callbacks:
+            if isinstance(callback, ModelCheckpoint) and callback.monitor == self.monitor:
+                score = callback.best_model_score
+                return None if score is None else float(score)
+        last = trainer.callback_metrics.get(self.monitor)
+        return None if last is None else float(last)
+
+
+def page_settings(config: Mapping[str, Any]) -> Settings:
+    """Settings of a run for the HParams page: first what tells runs apart, at the end the others; no paths.
+
+    Args:
+        config: a run's config as nested dicts, with `model`, `data` and `seed_everything`.
+
+    Returns:
+        Columns from left to right: model, code (its width), loss, learning rate, seed, then every other setting of
+        model and data. Booleans are words, since the page shows numbers only.
+
+    Example:
+        >>> model = {"class_path": "lit_models.LitVAE", "init_args": {"latent_dim": 2, "likelihood": "bernoulli"}}
+        >>> page_settings({"model": model, "seed_everything": 0})
+        {'model': 'LitVAE', 'code': 2, 'loss': 'bernoulli', 'learning rate': '', 'seed': 0, 'data': ''}
+    """
+    flat = _flatten(config["model"])
+    sources = {column: next((name for name in names if name in flat), "") for column, names in _FIRST.items()}
+    first = {column: flat.get(name, "") for column, name in sources.items()}
+    others = {f"model.{name}": value for name, value in flat.items() if name and name not in sources.values()}
+    others |= {f"data.{name}": value for name, value in _flatten(config.get("data") or {}).items() if name}
+    kept = {name: value for name, value in others.items() if not name.endswith((*_LEFT_OUT, *_PATHS))}
+    data = _class_name(config.get("data") or {})
+    return {"model": _class_name(config["model"]), **first, "seed": config["seed_everything"], "data": data, **kept}
+
+
+def _class_name(config: Mapping[str, Any]) -> str:
+    return str(config.get("class_path", "")).rpartition(".")[2]
+
+
+def _flatten(tree: Mapping[str, Any], prefix: str = "") -> Settings:
+    """Nested settings as `optimizer.lr: 0.001`, `encoder: ConvEncoder`; lists become text."""
+    flat: Settings = {}
+    for key, value in tree.items():
+        name = prefix if key in ("init_args", "class_path") else f"{prefix}.{key}".lstrip(".")
+        if isinstance(value, Mapping):
+            flat |= _flatten(value, name)
+        elif isinstance(value, bool):
+            flat[name] = str(value).lower()
+        elif value is not None:
+            flat[name] = value if isinstance(value, int | float) else str(value)
+    return flat
