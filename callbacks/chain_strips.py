@@ -1,17 +1,19 @@
-"""Markov chains over time."""
+"""Strips of Markov chains over time."""
 
 from collections.abc import Sequence
 
 from lightning.pytorch import LightningModule, Trainer
 
+from callbacks.evaluation_mode import evaluation_mode
 from callbacks.image_grid import image_grid
-from callbacks.looking import quiet
 from callbacks.picture import PictureCallback
 from callbacks.verbs import RunsChains
 
 
 class ChainStrips(PictureCallback):
-    """Chains from noise, a strip a chain: how soon they look like data, and whether they travel between kinds of it.
+    """Markov chains from noise, one strip a chain, at growing numbers of Gibbs steps.
+
+    They show how soon a chain looks like data, and whether it travels between kinds of it.
 
     Args:
         chains: strips, at least 1.
@@ -21,6 +23,9 @@ class ChainStrips(PictureCallback):
 
     Raises:
         ValueError: `chains` is below 1, or `at` does not grow from at least 1.
+
+    Example:
+        >>> trainer = Trainer(callbacks=[ChainStrips(chains=4, at=(1, 10, 100))], accelerator="cpu")
     """
 
     verb = RunsChains
@@ -43,7 +48,7 @@ class ChainStrips(PictureCallback):
 
     def draw(self, trainer: Trainer, module: LightningModule, when: str) -> None:
         """See `PictureCallback.draw`."""
-        with quiet(module, self.seed):
+        with evaluation_mode(module, self.seed):
             strips = module.run_chains(self.chains, self.at)  # type: ignore[operator]
         title = "Gibbs steps: " + ", ".join(str(steps) for steps in self.at)
-        self.save(trainer, image_grid(list(strips), [""] * self.chains, title), "chains", when)
+        self.save(trainer, image_grid(list(strips), title=title), "chains", when)

@@ -1,11 +1,12 @@
-"""Which classes a generator's samples are of."""
+"""Which classes a classifier sees among generated samples."""
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from callbacks.looking import data_of, quiet
+from callbacks.batches import class_names
+from callbacks.evaluation_mode import evaluation_mode
 from callbacks.picture import PictureCallback, new_figure
 from callbacks.verbs import Classifies, Samples, is_conditional
 
@@ -18,7 +19,8 @@ class ClassCoverage(PictureCallback):
 
     Draws a bar picture and logs `samples/count_<class>`, `samples/missing_classes`, `samples/entropy` (nats of the
     class distribution; ln K if all K come equally often) and `samples/confident` (share of samples whose most probable
-    class has more than 0.9). A conditional model is asked for equally many of each class.
+    class has more than 0.9). A conditional model is asked for equally many of each class, and
+    `samples/class_agreement` is the share of samples that the classifier takes for the class asked.
 
     Args:
         classifier: a model with `classify(x)`: probabilities (N, K) for images (N, C, H, W) in [0, 1]. In a config
@@ -30,6 +32,12 @@ class ClassCoverage(PictureCallback):
     Raises:
         TypeError: `classifier` has no `classify`.
         ValueError: `n` is below 1.
+
+    Example:
+        >>> class Coin(nn.Module):
+        ...     def classify(self, x):
+        ...         return torch.full((len(x), 2), 0.5)
+        >>> trainer = Trainer(callbacks=[ClassCoverage(Coin(), n=100)], accelerator="cpu")
     """
 
     verb = Samples
@@ -49,32 +57,37 @@ class ClassCoverage(PictureCallback):
 
     def draw(self, trainer: Trainer, module: LightningModule, when: str) -> None:
         """See `PictureCallback.draw`."""
-        names = data_of(trainer, self).class_names
-        confidence, label = self._classify(module, len(names)).max(1)
+        asked = None
+        if is_conditional(module):
+            asked = torch.arange(self.n, device=module.device) % int(module.num_classes)  # type: ignore[arg-type]
+        probabilities = self._classify(module, asked)
+        confidence, label = probabilities.max(1)
+        names = class_names(trainer, probabilities.shape[1])
         counts = label.bincount(minlength=len(names))
         shares = counts / counts.sum()
         figures = {f"samples/count_{name.replace('/', '-')}": float(c) for name, c in zip(names, counts, strict=True)}
         figures["samples/missing_classes"] = float((counts == 0).sum())
         figures["samples/entropy"] = float(-torch.special.xlogy(shares, shares).sum())
         figures["samples/confident"] = float((confidence > _CONFIDENT).float().mean())
+        if asked is not None:
+            figures["samples/class_agreement"] = float((label == asked.cpu()).float().mean())
         for logger in trainer.loggers:
             logger.log_metrics(figures, trainer.global_step)
         self.save(trainer, _bars(counts, names, figures), "class_coverage", when)
 
-    def _classify(self, module: LightningModule, num_classes: int) -> Tensor:
+    def _classify(self, module: LightningModule, asked: Tensor | None) -> Tensor:
         """Probabilities, (n, K), of samples drawn in chunks."""
-        labels = torch.arange(self.n, device=module.device) % num_classes
-        classifier = self.classifier.to(module.device)
+        classifier = self.classifier.to(module.device).eval()
         probabilities = []
-        with quiet(module, self.seed):
-            classifier.eval()
-            for y in labels.split(_CHUNK):
-                x = module.sample(len(y), y if is_conditional(module) else None)  # type: ignore[operator]
-                probabilities.append(classifier.classify(x.float()).cpu())
+        with evaluation_mode(module, self.seed):
+            for part in torch.arange(self.n).split(_CHUNK):
+                y = None if asked is None else asked[part]
+                x = module.sample(len(part), y)  # type: ignore[operator]
+                probabilities.append(classifier.classify(x.float()).float().cpu())
         return torch.cat(probabilities)
 
 
-def _bars(counts: Tensor, names: tuple[str, ...], figures: dict[str, float]) -> Figure:
+def _bars(counts: Tensor, names: list[str], figures: dict[str, float]) -> Figure:
     figure = new_figure(6, 3.2)
     axes = figure.add_subplot()
     bars = axes.bar(range(len(names)), counts.tolist(), color="C0")
@@ -82,8 +95,9 @@ def _bars(counts: Tensor, names: tuple[str, ...], figures: dict[str, float]) -> 
     axes.axhline(float(counts.sum()) / len(names), color="0.6", linewidth=1, linestyle="--")
     axes.set_xticks(range(len(names)), names, rotation=0 if max(map(len, names)) < 3 else 45, fontsize=8)
     axes.set_ylabel("samples")
-    axes.set_title(
-        f"entropy {figures['samples/entropy']:.3f} nats, {figures['samples/confident']:.1%} confident", fontsize=9
-    )
+    title = f"entropy {figures['samples/entropy']:.3f} nats, {figures['samples/confident']:.1%} confident"
+    if "samples/class_agreement" in figures:
+        title += f", {figures['samples/class_agreement']:.1%} of the class asked"
+    axes.set_title(title, fontsize=9)
     axes.margins(y=0.12)
     return figure

@@ -1,9 +1,9 @@
-"""Which classes are taken for which."""
+"""Picture of a confusion matrix."""
 
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
-from callbacks.looking import data_of
+from callbacks.batches import class_names
 from callbacks.picture import PictureCallback, new_figure
 from callbacks.verbs import Confuses
 
@@ -11,10 +11,13 @@ from callbacks.verbs import Confuses
 class ConfusionMatrix(PictureCallback):
     """The confusion matrix of the last validation, or of the test: rows are classes, columns what they were taken for.
 
-    The diagonal holds each class's accuracy. Nothing is drawn while there is no validation split.
+    The diagonal holds each class's accuracy. Nothing is drawn while nothing was validated or tested.
 
     Args:
         every_n_epochs: see `PictureCallback`.
+
+    Example:
+        >>> trainer = Trainer(callbacks=[ConfusionMatrix()], accelerator="cpu")
     """
 
     verb = Confuses
@@ -28,7 +31,7 @@ class ConfusionMatrix(PictureCallback):
         if not isinstance(counts, Tensor):
             return
         shares = (counts / counts.sum(1, keepdim=True).clamp(min=1)).cpu()  # (K, K), rows sum to 1
-        names = data_of(trainer, self).class_names
+        names = class_names(trainer, len(counts))
         figure = new_figure(1.5 + 0.55 * len(names), 1.5 + 0.5 * len(names))
         axes = figure.add_subplot()
         axes.imshow(shares.numpy(), cmap="Blues", vmin=0, vmax=1)

@@ -1,10 +1,9 @@
-"""What each hidden unit looks for."""
+"""Grid of the weights of hidden units."""
 
-import torch
 from lightning.pytorch import LightningModule, Trainer
 
+from callbacks.evaluation_mode import evaluation_mode
 from callbacks.image_grid import image_grid
-from callbacks.looking import quiet
 from callbacks.picture import PictureCallback
 from callbacks.verbs import HasFilters
 
@@ -21,6 +20,9 @@ class FilterGrid(PictureCallback):
 
     Raises:
         ValueError: a count is below 1.
+
+    Example:
+        >>> trainer = Trainer(callbacks=[FilterGrid(columns=8, max_units=64)], accelerator="cpu")
     """
 
     verb = HasFilters
@@ -34,11 +36,9 @@ class FilterGrid(PictureCallback):
 
     def draw(self, trainer: Trainer, module: LightningModule, when: str) -> None:
         """See `PictureCallback.draw`."""
-        with quiet(module):
-            filters = module.filters()[: self.max_units]  # type: ignore[operator]
+        with evaluation_mode(module):
+            filters = module.filters()[: self.max_units].float()  # type: ignore[operator]
         largest = float(filters.abs().max())
-        empty = -len(filters) % self.columns if len(filters) > self.columns else 0
-        grey = (filters / (2 * max(largest, 1e-12)) + 0.5).cpu()
-        rows = torch.cat([grey, torch.full((empty, *grey.shape[1:]), 0.5)]).split(self.columns)
+        rows = (filters / (2 * max(largest, 1e-12)) + 0.5).split(self.columns)
         title = f"{len(filters)} filters; black and white are -{largest:.2f} and +{largest:.2f} of a pixel"
-        self.save(trainer, image_grid(list(rows), [""] * len(rows), title), "filters", when)
+        self.save(trainer, image_grid(rows, title=title), "filters", when)

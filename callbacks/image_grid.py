@@ -5,38 +5,44 @@ from collections.abc import Sequence
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
+from torch.nn.functional import pad
 
 from callbacks.picture import new_figure
 
 
-def image_grid(rows: Sequence[Tensor], labels: Sequence[str], title: str = "") -> Figure:
-    """A figure with one row of images for each entry.
+def image_grid(rows: Sequence[Tensor], labels: Sequence[str] = (), title: str = "") -> Figure:
+    """A figure with one row of images for each entry; rows that are shorter than the longest end in white.
 
     Args:
-        rows: each (N, C, H, W) in [0, 1], C = 1 (grey) or 3 (colour), all of one shape.
-        labels: text at the left of each row; empty for none.
+        rows: at least one, each (N, C, H, W) in [0, 1], C = 1 (grey) or 3 (colour), all of one C, H and W.
+        labels: text at the left of each row; none by default.
         title: text above.
+
+    Example:
+        >>> figure = image_grid([torch.rand(4, 1, 8, 8), torch.rand(3, 1, 8, 8)], ["first", "second"])
+        >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
+        ['first', 'second']
     """
-    columns = len(rows[0])
-    strips = [torch.cat(list(_framed(row)), dim=2) for row in rows]  # N x (C, H, W) -> (C, H, N*W)
-    picture = torch.cat(strips, dim=1).float().cpu()  # (C, rows*H, N*W)
+    columns = max(map(len, rows))
+    strips = [torch.cat(list(_framed(row, columns)), dim=2) for row in rows]  # N x (C, H, W) -> (C, H, N*W)
+    picture = torch.cat(strips, dim=1)  # (C, rows*H, N*W)
     height, width = picture.shape[1:]
     scale = 0.5 * columns / width  # half an inch an image
-    has_labels = any(labels)
-    figure = new_figure(width * scale + (1.2 if has_labels else 0.1), height * scale + (0.35 if title else 0.1))
+    figure = new_figure(width * scale + (1.2 if any(labels) else 0.1), height * scale + (0.35 if title else 0.1))
     axes = figure.add_subplot()
     # vmin and vmax keep the scale [0, 1]: a dim picture must look dim
     axes.imshow(picture.permute(1, 2, 0).squeeze(2).numpy(), cmap="gray", vmin=0, vmax=1)
     axes.set_title(title, fontsize=9)
     axes.set_xticks([])
     step = height / len(rows)
-    axes.set_yticks([step * (i + 0.5) for i in range(len(rows))], labels)
+    axes.set_yticks([step * (i + 0.5) for i in range(len(labels))], labels)
     axes.tick_params(length=0, labelsize=8)
     for spine in axes.spines.values():
         spine.set_visible(False)
     return figure
 
 
-def _framed(images: Tensor) -> Tensor:
-    """A white line below and right of each image: (N, C, H, W) -> (N, C, H+1, W+1)."""
-    return torch.nn.functional.pad(images, (0, 1, 0, 1), value=1.0)
+def _framed(images: Tensor, columns: int) -> Tensor:
+    """A white line below and right of each image, and white images after the last: (columns, C, H+1, W+1)."""
+    # numpy, which draws, knows no bfloat16
+    return pad(images.float().cpu(), (0, 1, 0, 1, 0, 0, 0, columns - len(images)), value=1.0)

@@ -1,4 +1,4 @@
-"""How the codes lie to one another."""
+"""Codes in the plane, by t-SNE."""
 
 import inspect
 
@@ -6,21 +6,27 @@ import numpy as np
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_info
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from callbacks.looking import batches, data_of, quiet
+from callbacks.batches import batches, class_names, has_split, join
+from callbacks.evaluation_mode import evaluation_mode
 from callbacks.picture import PictureCallback, new_figure
 from callbacks.verbs import Encodes
 
 _CODES = ("mean", "log_variance")
+_FEWEST = 3
 
 
 class LatentTSNE(PictureCallback):
     """Codes of the test split, brought to the plane by t-SNE and coloured by class; also in TensorBoard's projector.
 
+    Where there is no test split they are of validation, or else of the train split. Nothing is drawn of fewer than 3
+    points, or of codes that are all the same or not finite.
+
     Args:
-        max_points: use the first so many images of the split; None for all of it.
+        max_points: use the first so many images of the split, at least 3; None for all of it.
         code: "mean" takes what `encode(x, y)` returns; "log_variance" what `encode(x, y, log_variance=True)` does, for
             a model that has it.
         every_n_epochs: see `PictureCallback`; 10,000 points take half a minute.
@@ -31,6 +37,9 @@ class LatentTSNE(PictureCallback):
         ValueError: an unknown `code`; `max_points` too small for a picture.
 
     Source: L. van der Maaten, G. Hinton, JMLR 9, 2008, as scikit-learn's `TSNE` with its defaults (perplexity 30).
+
+    Example:
+        >>> trainer = Trainer(callbacks=[LatentTSNE(max_points=2000, every_n_epochs=10)], accelerator="cpu")
     """
 
     verb = Encodes
@@ -41,8 +50,8 @@ class LatentTSNE(PictureCallback):
         super().__init__(every_n_epochs)
         if code not in _CODES:
             raise ValueError(f"code must be one of {list(_CODES)}, got {code!r}")
-        if max_points is not None and max_points < 2:
-            raise ValueError(f"max_points must be at least 2, or None for the whole split, got {max_points}")
+        if max_points is not None and max_points < _FEWEST:
+            raise ValueError(f"max_points must be at least {_FEWEST}, or None for the whole split, got {max_points}")
         self.max_points = max_points
         self.code = code
         self.seed = seed
@@ -59,36 +68,49 @@ class LatentTSNE(PictureCallback):
 
     def draw(self, trainer: Trainer, module: LightningModule, when: str) -> None:
         """See `PictureCallback.draw`."""
-        codes, images, labels = self._codes(trainer, module)
-        # t-SNE needs a perplexity below the number of points
-        perplexity = min(30.0, (len(codes) - 1) / 3)
-        # here, since every start of every command would wait for it
-        from sklearn.manifold import TSNE
-
-        plane = TSNE(init="pca", perplexity=perplexity, random_state=self.seed).fit_transform(codes.numpy())
-        names = data_of(trainer, self).class_names
-        name = f"tsne_{self.code}"
-        self.save(trainer, _scatter(plane, labels.numpy(), names, f"test split, {len(codes):,} points"), name, when)
+        split = next((split for split in ("test", "val") if has_split(trainer, split)), "train")
+        codes, images, labels = self._codes(trainer, module, split)
+        if codes is None or len(codes) < _FEWEST or not codes.isfinite().all() or codes.eq(codes[0]).all():
+            reason = "they are fewer than 3, all the same or not finite"
+            rank_zero_info(f"LatentTSNE draws no picture of {when}, of the codes of the {split} split: {reason}")
+            return
+        kinds = torch.zeros(len(codes), dtype=torch.int64) if labels is None else labels
+        names = [""] if labels is None else class_names(trainer, int(kinds.max()) + 1)
+        name, title = f"tsne_{self.code}", f"{split} split, {len(codes):,} points"
+        self.save(trainer, _scatter(_plane(codes, self.seed), kinds.numpy(), names, title), name, when)
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
-                metadata = [names[label] for label in labels]
+                metadata = None if labels is None else [names[label] for label in labels]
                 logger.experiment.add_embedding(codes, metadata, images, trainer.global_step, name)
 
-    def _codes(self, trainer: Trainer, module: LightningModule) -> tuple[Tensor, Tensor, Tensor]:
-        """Codes (N, D), images (N, C, H, W) and labels (N,) of the test split, on the CPU."""
+    def _codes(
+        self, trainer: Trainer, module: LightningModule, split: str
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        """Codes (N, D), images (N, C, H, W) and labels (N,) of a split, on the CPU; None for what is not there."""
         options = {"log_variance": True} if self.code == "log_variance" else {}
-        parts, count = [], 0
-        with quiet(module):
-            for x, y in batches(trainer, module, "test", sharded=False):
-                parts.append((module.encode(x, y, **options).float().cpu(), x.float().cpu(), y.cpu()))  # type: ignore[operator]
-                count += len(x)
-                if self.max_points and count >= self.max_points:
+        codes, images, labels = [], [], []
+        with evaluation_mode(module):
+            for x, y in batches(trainer, module, split):
+                codes.append(module.encode(x, y, **options).float().cpu())  # type: ignore[operator]
+                images.append(x.float().cpu())
+                labels.append(None if y is None else y.cpu())
+                if self.max_points and sum(map(len, codes)) >= self.max_points:
                     break
-        codes, images, labels = (torch.cat(tensors)[: self.max_points] for tensors in zip(*parts, strict=True))
-        return codes, images, labels
+        return join(codes, self.max_points), join(images, self.max_points), join(labels, self.max_points)
 
 
-def _scatter(plane: np.ndarray, labels: np.ndarray, names: tuple[str, ...], title: str) -> Figure:
+def _plane(codes: Tensor, seed: int) -> np.ndarray:
+    """(N, D) to (N, 2)."""
+    # here, since every start of every command would wait for it
+    from sklearn.manifold import TSNE
+
+    # t-SNE needs a perplexity below the number of points, and two dimensions to begin with principal components
+    perplexity = min(30.0, (len(codes) - 1) / 3)
+    init = "pca" if codes.shape[1] > 1 else "random"
+    return TSNE(init=init, perplexity=perplexity, random_state=seed).fit_transform(codes.numpy())
+
+
+def _scatter(plane: np.ndarray, labels: np.ndarray, names: list[str], title: str) -> Figure:
     figure = new_figure(7.2, 5.6)
     size = min(20.0, max(3.0, 8_000 / len(plane)))  # few points would be lost as dots, many would hide each other
     axes = figure.add_subplot()
@@ -98,5 +120,7 @@ def _scatter(plane: np.ndarray, labels: np.ndarray, names: tuple[str, ...], titl
     axes.set_title(title, fontsize=9)
     axes.set_xticks([])
     axes.set_yticks([])
-    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), markerscale=(50 / size) ** 0.5, fontsize=8, frameon=False)
+    if any(names):
+        scale = (50 / size) ** 0.5
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), markerscale=scale, fontsize=8, frameon=False)
     return figure

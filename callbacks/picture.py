@@ -3,16 +3,22 @@
 from pathlib import Path
 
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_warn
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from callbacks.looking import data_of
+from callbacks.picture_loggers import log_picture
+from callbacks.run_folder import run_folder
 from callbacks.verbs import require
 
 
 def check_every_n_epochs(every_n_epochs: int) -> int:
-    """`every_n_epochs`, or a ValueError where it is negative."""
+    """`every_n_epochs`, or a ValueError where it is negative.
+
+    Example:
+        >>> check_every_n_epochs(5)
+        5
+    """
     if every_n_epochs < 0:
         raise ValueError(f"every_n_epochs must be at least 0, got {every_n_epochs}: 0 draws at the end of the run only")
     return every_n_epochs
@@ -21,15 +27,27 @@ def check_every_n_epochs(every_n_epochs: int) -> int:
 class PictureCallback(Callback):
     """Draws every n epochs and at the end of a fit, and at the end of a test; process 0 alone, with no collective.
 
-    Each picture goes to TensorBoard and to `<run folder>/pictures/<name>_<when>.png`. A subclass names the `verb` it
-    needs and writes `draw`.
+    Each picture goes to the loggers that can show it and to `<run folder>/pictures/<name>_<when>.png`. Where drawing
+    fails, this warns and the run goes on. A subclass names the `verb` it needs and writes `draw`.
 
     Args:
         every_n_epochs: epochs between pictures; 0 draws at the end of the run only.
 
     Raises:
-        TypeError: before training starts, where the model or the data module lacks what the picture needs.
+        TypeError: before training starts, where the model lacks the verb.
         ValueError: `every_n_epochs` is negative.
+
+    Example:
+        >>> from callbacks.verbs import Samples
+        >>> class Brightness(PictureCallback):
+        ...     verb = Samples
+        ...
+        ...     def draw(self, trainer, module, when):
+        ...         figure = new_figure(4, 3)
+        ...         figure.add_subplot().hist(module.sample(64).mean((1, 2, 3)).tolist())
+        ...         self.save(trainer, figure, "brightness", when)
+        >>> Brightness(every_n_epochs=5).every_n_epochs
+        5
     """
 
     verb: type
@@ -45,9 +63,8 @@ class PictureCallback(Callback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Refuse what cannot work, before anything is trained, and agree on the folder."""
         require(pl_module, self.verb, self)
-        data_of(trainer, self)
-        # reading log_dir is a collective: every process does it, here, once
-        self.folder = Path(trainer.log_dir or trainer.default_root_dir) / "pictures"
+        # a collective: every process does it, here, once
+        self.folder = run_folder(trainer) / "pictures"
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draw where the epoch is due."""
@@ -61,28 +78,38 @@ class PictureCallback(Callback):
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draw the tested model."""
-        if trainer.is_global_zero:
-            self.draw(trainer, pl_module, "test")
+        self._draw(trainer, pl_module, "test")
 
     def save(self, trainer: Trainer, figure: Figure, name: str, when: str) -> Path:
-        """Write a figure to TensorBoard and to a PNG; returns the PNG's path."""
+        """Write a figure to a PNG and show it in the loggers; returns the PNG's path."""
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"{name}_{when}.png"
         figure.savefig(path, bbox_inches="tight", pad_inches=0.05)
         for logger in trainer.loggers:
-            if isinstance(logger, TensorBoardLogger):
-                # the figure is not pyplot's, so there is nothing to close
-                logger.experiment.add_figure(f"pictures/{name}", figure, trainer.global_step, close=False)
+            log_picture(logger, f"pictures/{name}", figure, path, trainer.global_step)
         return path
 
     def _draw_epoch(self, trainer: Trainer, module: LightningModule, epoch: int) -> None:
         self._drawn_at = epoch
-        if trainer.is_global_zero and not trainer.fast_dev_run:  # type: ignore[attr-defined]
-            self.draw(trainer, module, f"epoch{epoch:03d}")
+        self._draw(trainer, module, f"epoch{epoch:03d}")
+
+    def _draw(self, trainer: Trainer, module: LightningModule, when: str) -> None:
+        trial = trainer.fast_dev_run or trainer.barebones  # type: ignore[attr-defined]
+        if trial or not trainer.is_global_zero:
+            return
+        try:
+            self.draw(trainer, module, when)
+        except Exception as error:  # a picture is not worth a run
+            rank_zero_warn(f"{type(self).__name__} left out a picture of {when}: {type(error).__name__}: {error}")
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """A figure of that size in inches, outside pyplot: garbage collection closes it."""
+    """A figure of that size in inches, outside pyplot: garbage collection closes it.
+
+    Example:
+        >>> new_figure(6, 4).get_size_inches().tolist()
+        [6.0, 4.0]
+    """
     figure = Figure(figsize=(width, height), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
     return figure

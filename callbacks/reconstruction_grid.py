@@ -1,9 +1,10 @@
-"""What the model keeps of an image."""
+"""Grid of images and their reconstructions."""
 
 from lightning.pytorch import LightningModule, Trainer
 
+from callbacks.batches import first_images, has_split
+from callbacks.evaluation_mode import evaluation_mode
 from callbacks.image_grid import image_grid
-from callbacks.looking import data_of, first_images, quiet
 from callbacks.picture import PictureCallback
 from callbacks.verbs import Reconstructs
 
@@ -11,7 +12,8 @@ from callbacks.verbs import Reconstructs
 class ReconstructionGrid(PictureCallback):
     """Originals above their reconstructions: one picture of the train split, one of a split not trained on.
 
-    The other split is validation, or test where there is no validation split and in `test` itself.
+    The other split is validation, or test where there is no validation split and in `test` itself. A split that is not
+    there has no picture, a split of fewer images a smaller one.
 
     Args:
         columns: images a row, at least 1.
@@ -20,6 +22,9 @@ class ReconstructionGrid(PictureCallback):
 
     Raises:
         ValueError: a count is below 1.
+
+    Example:
+        >>> trainer = Trainer(callbacks=[ReconstructionGrid(columns=16, rows=1)], accelerator="cpu")
     """
 
     verb = Reconstructs
@@ -33,10 +38,12 @@ class ReconstructionGrid(PictureCallback):
 
     def draw(self, trainer: Trainer, module: LightningModule, when: str) -> None:
         """See `PictureCallback.draw`."""
-        held_out = "val" if when != "test" and data_of(trainer, self).has_split("val") else "test"
+        held_out = "val" if when != "test" and has_split(trainer, "val") else "test"
         for split in ("train", held_out):
             x, y = first_images(trainer, module, split, self.rows * self.columns)
-            with quiet(module):
+            if x is None:
+                continue
+            with evaluation_mode(module):
                 seen = module.reconstruct(x, y)  # type: ignore[operator]
             pairs = [row for pair in zip(x.split(self.columns), seen.split(self.columns), strict=True) for row in pair]
             labels = ["original", "reconstruction"] * (len(pairs) // 2)

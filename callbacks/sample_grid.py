@@ -1,20 +1,21 @@
-"""What the model makes of nothing."""
+"""Grid of generated samples."""
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
+from callbacks.batches import class_names
+from callbacks.evaluation_mode import evaluation_mode
 from callbacks.image_grid import image_grid
-from callbacks.looking import data_of, quiet
 from callbacks.picture import PictureCallback
 from callbacks.verbs import Samples, is_conditional
 
 
 class SampleGrid(PictureCallback):
-    """New images, from the same noise each time, so that pictures show the model's progress and not the draw.
+    """Grid of generated samples, from the same noise each time, so that pictures show the model's progress.
 
     A conditional model gets one row a class, labelled, and each row the same noise: what changes down a column is the
-    class, what changes along a row is everything else.
+    class, what changes along a row is everything else. It says how many by its `num_classes`.
 
     Args:
         rows: rows of a plain model's grid, at least 1; a conditional model has one a class.
@@ -25,6 +26,9 @@ class SampleGrid(PictureCallback):
 
     Raises:
         ValueError: a count is below 1.
+
+    Example:
+        >>> trainer = Trainer(callbacks=[SampleGrid(rows=4, columns=16, every_n_epochs=5)], accelerator="cpu")
     """
 
     verb = Samples
@@ -43,14 +47,14 @@ class SampleGrid(PictureCallback):
     def draw(self, trainer: Trainer, module: LightningModule, when: str) -> None:
         """See `PictureCallback.draw`."""
         if is_conditional(module):
-            names = data_of(trainer, self).class_names
+            names = class_names(trainer, int(module.num_classes))  # type: ignore[arg-type]
             labels = [torch.full((self.columns,), label, device=module.device) for label in range(len(names))]
-            rows = [self._sample(module, y) for y in labels]
+            rows = [self._sample(module, self.columns, y) for y in labels]
         else:
-            names = ("",) * self.rows
-            rows = list(self._sample(module).split(self.columns))
+            names = []
+            rows = list(self._sample(module, self.rows * self.columns).split(self.columns))
         self.save(trainer, image_grid(rows, names), self.name, when)
 
-    def _sample(self, module: LightningModule, y: Tensor | None = None) -> Tensor:
-        with quiet(module, self.seed):
-            return module.sample(self.rows * self.columns if y is None else len(y), y)  # type: ignore[operator]
+    def _sample(self, module: LightningModule, n: int, y: Tensor | None = None) -> Tensor:
+        with evaluation_mode(module, self.seed):
+            return module.sample(n, y)  # type: ignore[operator]

@@ -57,10 +57,15 @@ class RunsChains(Protocol):
 
 
 @runtime_checkable
+class ReadsBatches(Protocol):
+    """Takes images, (N, C, H, W) in [0, 1], and labels, (N,) or None, out of a batch of any form that it knows."""
+
+    def read_batch(self, batch: Any) -> tuple[Tensor, Tensor | None]: ...
+
+
+@runtime_checkable
 class HasSplits(Protocol):
     """A data module whose splits can be read at any time, by each process for itself or in shares."""
-
-    class_names: tuple[str, ...]
 
     def has_split(self, split: str) -> bool: ...
 

@@ -13,8 +13,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import Tensor, nn
 
 from callbacks import LatentTSNE, ReconstructionGrid, ReconstructionMSE, SampleGrid
+from callbacks.batches import first_images
+from callbacks.evaluation_mode import evaluation_mode
 from callbacks.image_grid import image_grid
-from callbacks.looking import first_images, quiet
 from datamodules import DigitsDataModule
 
 
@@ -42,6 +43,7 @@ class Speaks(Mute):
     def __init__(self, conditional: bool = False) -> None:
         super().__init__()
         self.conditional = conditional
+        self.num_classes = 10
         self.asked: list[Tensor | None] = []
         self.noise: list[Tensor] = []
 
@@ -122,12 +124,12 @@ def test_a_conditional_model_gets_one_row_a_class(tmp_path: Path) -> None:
     assert all(torch.equal(noise, model.noise[0]) for noise in model.noise)
 
 
-def test_looking_leaves_mode_and_random_state_alone() -> None:
+def test_evaluation_mode_leaves_mode_and_random_state_alone() -> None:
     model = Speaks().train()
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    with quiet(model, seed=1):
+    with evaluation_mode(model, seed=1):
         torch.rand(7)
         assert not model.training
     assert model.training
@@ -141,7 +143,7 @@ def test_mse_is_that_of_the_whole_split(tmp_path: Path) -> None:
     fitted = dict(trainer.callback_metrics)
     trainer.test(Speaks(), datamodule=data, verbose=False)
     for split, figures in (("train", fitted), ("val", fitted), ("test", trainer.callback_metrics)):
-        x = data.splits[split][0].double() / 255
+        x = data.split(split)[0].double() / 255
         expected = (0.5 * x).square().mean()
         assert figures[f"{split}/reconstruction_mse"].item() == pytest.approx(expected.item(), rel=1e-5)
 
@@ -178,9 +180,9 @@ def test_tsne_writes_the_projector_with_class_names(tmp_path: Path) -> None:
     trainer.fit(Speaks(), datamodule=data)
     (folder,) = (path.parent for path in (tmp_path / "run" / "version_0").rglob("metadata.tsv"))
     labels = (folder / "metadata.tsv").read_text().split()
-    assert labels == [str(label) for label in data.splits["test"][1][:50].tolist()]
+    assert labels == [str(label) for label in data.split("test")[1][:50].tolist()]
     codes = np.loadtxt(folder / "tensors.tsv")
-    expected = data.splits["test"][0][:50].flatten(1)[:, 200:240].numpy() / 255
+    expected = data.split("test")[0][:50].flatten(1)[:, 200:240].numpy() / 255
     np.testing.assert_allclose(codes, expected, atol=1e-5)
 
 
@@ -189,8 +191,8 @@ def test_first_images_joins_batches(tmp_path: Path) -> None:
     trainer = make_trainer(tmp_path, epochs=1)
     trainer.fit(Speaks(), datamodule=data)
     x, y = first_images(trainer, trainer.lightning_module, "test", 20)
-    assert torch.equal(y, data.splits["test"][1][:20])
-    torch.testing.assert_close(x, data.splits["test"][0][:20].float() / 255)
+    assert torch.equal(y, data.split("test")[1][:20])
+    torch.testing.assert_close(x, data.split("test")[0][:20].float() / 255)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -224,13 +226,6 @@ def test_log_variance_of_a_model_that_has_none(tmp_path: Path) -> None:
         make_trainer(tmp_path, LatentTSNE(code="log_variance")).fit(Speaks(), datamodule=DigitsDataModule())
 
 
-def test_data_without_splits(tmp_path: Path) -> None:
-    data = DigitsDataModule()
-    data.setup()
-    with pytest.raises(TypeError, match=r"SampleGrid needs a data module with class_names.*got NoneType"):
-        make_trainer(tmp_path, SampleGrid()).fit(Speaks(), data.train_dataloader(), data.val_dataloader())
-
-
 @pytest.mark.parametrize(
     ("build", "message"),
     [
@@ -239,7 +234,7 @@ def test_data_without_splits(tmp_path: Path) -> None:
         (lambda: SampleGrid(columns=0), "rows and columns must be at least 1, got 8 and 0"),
         (lambda: ReconstructionGrid(rows=0), "rows and columns must be at least 1, got 0 and 8"),
         (lambda: LatentTSNE(code="mu"), r"code must be one of \['mean', 'log_variance'\], got 'mu'"),
-        (lambda: LatentTSNE(max_points=1), "max_points must be at least 2"),
+        (lambda: LatentTSNE(max_points=2), "max_points must be at least 3"),
     ],
 )
 def test_arguments_out_of_range(build, message: str) -> None:
