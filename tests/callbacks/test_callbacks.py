@@ -1,6 +1,7 @@
 """Callbacks against small models of the test's own: what they draw, what they measure, what they refuse."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,10 +65,10 @@ class Speaks(Mute):
         return x.flatten(1)[:, 200:240]
 
 
-def make_trainer(folder: Path, *callbacks: Callback, epochs: int = 2) -> Trainer:
+def make_trainer(folder: Path, *callbacks: Callback, epochs: int = 2, logger: Any = None, **options: Any) -> Trainer:
     return Trainer(
         default_root_dir=folder,
-        logger=TensorBoardLogger(folder, name="run", version=0),
+        logger=logger or TensorBoardLogger(folder, name="run", version=0),
         callbacks=list(callbacks),
         max_epochs=epochs,
         limit_train_batches=2,
@@ -77,6 +78,7 @@ def make_trainer(folder: Path, *callbacks: Callback, epochs: int = 2) -> Trainer
         enable_checkpointing=False,
         accelerator="cpu",
         log_every_n_steps=1,
+        **options,
     )
 
 

@@ -49,6 +49,21 @@ def test_a_conditional_model_is_asked_for_every_class_equally(tmp_path: Path) ->
     model = FourClasses(conditional=True)
     make_trainer(tmp_path, ClassCoverage(Brightness(), n=100), epochs=1).fit(model, datamodule=DigitsDataModule())
     assert torch.cat(model.asked).bincount().tolist() == [10] * 10
+    events = EventAccumulator(str(tmp_path / "run" / "version_0")).Reload()
+    # it makes 0, 1, 2, 3, 0, 1, 2, 3, 0, 1 where 0 .. 9 are asked, then 2, 3, 0, 1, ...
+    asked, made = torch.arange(100) % 10, torch.arange(100) % 4
+    agreement = events.Scalars("samples/class_agreement")[-1].value
+    assert agreement == pytest.approx((asked == made).float().mean().item())
+
+
+def test_a_plain_model_has_no_class_to_agree_with(tmp_path: Path) -> None:
+    make_trainer(tmp_path, ClassCoverage(Brightness(), n=10), epochs=1).fit(
+        FourClasses(), datamodule=DigitsDataModule()
+    )
+    assert (
+        "samples/class_agreement"
+        not in EventAccumulator(str(tmp_path / "run" / "version_0")).Reload().Tags()["scalars"]
+    )
 
 
 class Confused(Mute):
