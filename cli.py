@@ -4,7 +4,7 @@ import json
 import sys
 import warnings
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,23 +32,6 @@ _ENOUGH = ("-c", "--config", "--model", "--data", "--print_config", "-h", "--hel
 _BAREBONES = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary", "log_every_n_steps")
 # batches between two drawings of the progress bar, which cost as much as a small model's step
 _REFRESH_RATE = 20
-
-
-class ListingParser(LightningArgumentParser):
-    """Lightning's parser, whose errors also list the names of models, data and callbacks.
-
-    Example:
-        >>> parser = ListingParser()
-    """
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """End the program with the message, the known names and where options are listed."""
-        rooms = {"model": lit_models, "data": datamodules, "trainer.callbacks": callbacks}
-        names = [
-            f"--{key}: {', '.join(name for name in room.__all__ if name[0].isupper())} (--{key}.help NAME: its options)"
-            for key, room in rooms.items()
-        ]
-        super().error("\n".join([message, "Known names:", *names]), ex)
 
 
 class GenerativeCLI(LightningCLI):
@@ -91,7 +74,12 @@ class GenerativeCLI(LightningCLI):
         if isinstance(words, list):  # without Lightning's warning where `args` and `sys.argv` are both there
             if set(words[:1]) <= set(self.subcommands()) and not any(word.startswith(_ENOUGH) for word in words):
                 parser.error(_shortest_way())
-            self.config = parser.parse_args(words)
+            try:
+                self.config = parser.parse_args(words)
+            except SystemExit as end:
+                if end.code:
+                    print(_known_names(), file=sys.stderr)
+                raise
         else:
             super().parse_arguments(parser, args)
         config = self.config[self.config.subcommand]
@@ -269,7 +257,6 @@ def run(args: ArgsType = None) -> GenerativeCLI:
             LightningDataModule,
             SaveConfig,
             {"save_to_log_dir": False},
-            parser_class=ListingParser,
             subclass_mode_model=True,
             subclass_mode_data=True,
             auto_configure_optimizers=False,
@@ -293,6 +280,17 @@ def _shortest_way() -> str:
         f"Commands: fit, validate, test, predict. Configs in configs/: {names}. Without a config, name model and data: "
         "train.py fit --model LitVAE --data DigitsDataModule"
     )
+
+
+def _known_names() -> str:
+    rooms = {"model": lit_models, "data": datamodules, "trainer.callbacks": callbacks}
+    kinds = LightningModule, LightningDataModule, Callback
+    lines = []
+    for key, room in rooms.items():
+        found = {name: getattr(room, name) for name in room.__all__}
+        names = [name for name, value in found.items() if isinstance(value, type) and issubclass(value, kinds)]
+        lines.append(f"--{key}: {', '.join(names)}. Options of one: --{key}.help NAME")
+    return "\n".join(lines)
 
 
 def _loggers(folder: Path) -> list[Logger]:

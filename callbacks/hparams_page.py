@@ -77,9 +77,10 @@ def page_settings(config: Mapping[str, Any]) -> Settings:
         {'model': 'LitVAE', 'code': 2, 'loss': 'bernoulli', 'learning rate': '', 'seed': 0, 'data': ''}
     """
     flat = _flatten(config["model"])
-    sources = {column: next((name for name in names if name in flat), "") for column, names in _FIRST.items()}
-    first = {column: flat.get(name, "") for column, name in sources.items()}
-    others = {f"model.{name}": value for name, value in flat.items() if name and name not in sources.values()}
+    del flat[""]  # the class itself
+    sources = {column: [name for name in names if name in flat][:1] for column, names in _FIRST.items()}
+    first = {column: flat.pop(names[0]) if names else "" for column, names in sources.items()}
+    others = {f"model.{name}": value for name, value in flat.items()}
     others |= {f"data.{name}": value for name, value in _flatten(config.get("data") or {}).items() if name}
     kept = {name: value for name, value in others.items() if not name.endswith((*_LEFT_OUT, *_PATHS))}
     data = _class_name(config.get("data") or {})

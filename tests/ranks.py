@@ -2,11 +2,11 @@
 
 import os
 import signal
-from pathlib import Path
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from callbacks import run_folder
 from lit_models.functional import rbm
 
 
@@ -33,8 +33,8 @@ class WeightsPerRank(Callback):
         self.noise = getattr(self, "noise", torch.get_rng_state()[:64])
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write them; log_dir is a collective, and every process is here."""
-        path = Path(trainer.log_dir or ".") / f"weights_rank{trainer.global_rank}.pt"
+        """Write them; the folder is a collective, and every process is here."""
+        path = run_folder(trainer) / f"weights_rank{trainer.global_rank}.pt"
         torch.save(self.noise, path.with_name(f"noise_rank{trainer.global_rank}.pt"))
         torch.save(torch.cat([value.detach().flatten() for value in pl_module.state_dict().values()]), path)
 

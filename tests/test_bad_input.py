@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor
 import train
 from datamodules import DigitsDataModule
 from lit_models import LitVAE
+from lit_models.networks import MLPDecoder, MLPEncoder
 from tests.conftest import Harmful, write_dataset, write_idx
 
 
@@ -68,7 +70,7 @@ OPTIONS: list[tuple[list[str], type[BaseException], str]] = [
     (["--model=LitVAE", *DIGITS, "--data.split_seed=-1"], ValueError, "split_seed must be at least 0, got -1"),
     (["--model=LitVAE", *DIGITS, "--model.latent_dim=0"], ValueError, "latent_dim must be at least 1, got 0"),
     (
-        ["--model=LitVAE", *DIGITS, "--model.hidden_dims=[-4]"],
+        ["--model=LitVAE", *DIGITS, "--model.encoder.hidden_dims=[-4]"],
         ValueError,
         "hidden_dims must be a list of whole",
     ),
@@ -77,18 +79,29 @@ OPTIONS: list[tuple[list[str], type[BaseException], str]] = [
     (["--model=LitRBM", *DIGITS, "--model.cd_steps=0"], ValueError, "cd_steps must be at least 1, got 0"),
     (["--model=LitRBM", *DIGITS, "--model.hidden_dim=0"], ValueError, "hidden_dim must be at least 1, got 0"),
     (["--model=LitRBM", *DIGITS, "--model.sigma_init=.nan"], ValueError, "sigma_init must be a finite number"),
-    (["--model=LitDCGAN", *DIGITS, "--model.dropout=1"], ValueError, r"dropout must be in \[0, 1\), got 1"),
-    (["--model=LitDCGAN", *DIGITS, "--model.ema_decay=1"], ValueError, r"ema_decay must be in \(0, 1\)"),
+    (["--model=LitGAN", *DIGITS, "--model.dropout=1"], ValueError, r"dropout must be in \[0, 1\), got 1"),
+    (["--model=LitGAN", *DIGITS, "--model.ema_decay=1"], ValueError, r"ema_decay must be in \(0, 1\)"),
     # choices are checked by the parser, which lists them
-    (["--model=LitDCGAN", *DIGITS, "--model.loss=wgan"], SystemExit, "minimax.*non_saturating.*hinge.*least_squares"),
+    (["--model=LitGAN", *DIGITS, "--model.loss=wgan"], SystemExit, "minimax.*non_saturating.*hinge.*least_squares"),
     (["--model=LitVAE", *DIGITS, "--model.likelihood=poisson"], SystemExit, "bernoulli.*gaussian"),
     (["--model=LitRBM", *DIGITS, "--model.learning=pcd"], SystemExit, "cd.*exact"),
-    # unknown names, and the nearest known ones
-    (["--model=LitVAE", *DIGITS, "--model.latent_dims=2"], SystemExit, "latent_dims.*Did you mean 'latent_dim'"),
-    (["--model=LitVEA", *DIGITS], SystemExit, "LitVEA.*Did you mean 'LitVAE'"),
-    (["--model=LitVAE", "--data=DigitDataModule"], SystemExit, "Did you mean 'DigitsDataModule'"),
-    (["--model=LitVAE", *DIGITS, "--trainer.callbacks+=SampelGrid"], SystemExit, "Did you mean 'SampleGrid'"),
-    (["--model=LitVAE", *DIGITS, "--trainer.max_epoks=3"], SystemExit, "Did you mean 'trainer.max_epochs'"),
+    # unknown names, and where the known ones are listed
+    (["--model=LitVAE", *DIGITS, "--model.latent_dims=2"], SystemExit, "latent_dims.*--model.help NAME"),
+    (["--model=LitVEA", *DIGITS], SystemExit, "LitVEA.*--model: .*LitVAE"),
+    (["--model=LitVAE", "--data=DigitDataModule"], SystemExit, "DigitDataModule.*--data: DigitsDataModule"),
+    (["--model=LitVAE", *DIGITS, "--trainer.callbacks+=SampelGrid"], SystemExit, "SampelGrid.*SampleGrid"),
+    (["--model=LitVAE", *DIGITS, "--trainer.max_epoks=3"], SystemExit, "trainer.max_epoks.*--help|--help.*max_epoks"),
+    # flags that have no effect on a model that steps its optimizers itself
+    (
+        ["--model=LitGAN", *DIGITS, "--trainer.gradient_clip_val=0.5"],
+        ValueError,
+        "--trainer.gradient_clip_val 0.5 has no effect on LitGAN.* use the model's own option, --model.grad",
+    ),
+    (
+        ["--model=LitGAN", *DIGITS, "--trainer.accumulate_grad_batches=2"],
+        ValueError,
+        "--trainer.accumulate_grad_batches 2 has no effect on LitGAN",
+    ),
     # training that leaves the numbers
     (
         ["--model=LitVAE", *DIGITS, "--model.optimizer.lr=1e30"],
@@ -114,9 +127,9 @@ def test_bad_options(
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("trainer: {max_epoks: 1}", "trainer.max_epoks.*Did you mean 'trainer.max_epochs'"),
-        ("modle: {class_path: LitVAE}", "modle.*Did you mean 'model'"),
-        ("model: {class_path: LitVAE, init_args: {latentdim: 3}}", "latentdim.*Did you mean 'latent_dim'"),
+        ("trainer: {max_epoks: 1}", "trainer.max_epoks"),
+        ("modle: {class_path: LitVAE}", "modle"),
+        ("model: {class_path: LitVAE, init_args: {latentdim: 3}}", "latentdim"),
     ],
 )
 def test_an_unknown_key_in_a_config(
@@ -142,7 +155,7 @@ class NotNumbers(DigitsDataModule):
     ("model", "kind", "message"),
     [
         ("LitVAE", FloatingPointError, "train/loss is nan in epoch 0.*see that the images are numbers"),
-        ("LitDCGAN", FloatingPointError, "d/loss is not a number at batch 0"),
+        ("LitGAN", FloatingPointError, "d/loss is not a number at batch 0"),
         ("LitRBM", ValueError, "the training images have no contrast: mean nan"),
         ("LitClassifier", FloatingPointError, "train/loss is nan in epoch 0"),
     ],
@@ -175,11 +188,14 @@ def test_images_of_one_value(tmp_path: Path) -> None:
     train.main(["fit", "--model=LitVAE", *words])  # has no scale to take from them: it learns one grey
 
 
+SMALL = ["--model=LitVAE", "--model.encoder.hidden_dims=[4]", "--model.decoder.hidden_dims=[4]"]
+
+
 @pytest.fixture(scope="module")
 def a_vae(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("vae")
     usual = [*DIGITS, f"--trainer.default_root_dir={root}", "--trainer.enable_progress_bar=false"]
-    train.main(["fit", "--model=LitVAE", "--model.hidden_dims=[4]", *usual])
+    train.main(["fit", *SMALL, *usual])
     return root / "LitVAE/version_0/checkpoints/last.ckpt"
 
 
@@ -194,35 +210,28 @@ def harmful(good: Path, folder: Path) -> Path:
     return folder / "harm.ckpt"
 
 
-# model; how the checkpoint is made from a good one of a VAE with hidden_dims [4]; the words
+USUAL = ["--model=LitVAE", *DIGITS]
+PROBE = ["--model=LitProbe", "--data=EncodedDataModule", "--data.data=DigitsDataModule"]
+PROBE += ["--data.encoder=lit_models.load_model", "--trainer.max_epochs=1"]
+# model and data; how the checkpoint is made from a good one of a VAE with hidden_dims [4]; the words
 CHECKPOINTS: list[tuple[list[str], Callable[[Path, Path], Path], type[Exception], str]] = [
+    (USUAL, lambda good, folder: folder / "no.ckpt", FileNotFoundError, "there is no checkpoint"),
+    (USUAL, truncated, ValueError, "half.ckpt is truncated, or not a checkpoint"),
+    (USUAL, harmful, ValueError, "harm.ckpt is truncated, or not a checkpoint of tensors"),
     (
-        ["--model=LitVAE"],
-        lambda good, folder: folder / "no.ckpt",
-        FileNotFoundError,
-        "there is no checkpoint",
-    ),
-    (["--model=LitVAE"], truncated, ValueError, "half.ckpt is truncated, or not a checkpoint"),
-    (
-        ["--model=LitVAE"],
-        harmful,
-        ValueError,
-        "harm.ckpt is truncated, or not a checkpoint of tensors",
-    ),
-    (["--model=LitRBM"], lambda good, folder: good, ValueError, "another architecture than this LitRBM: LitVAE with"),
-    (
-        ["--model=LitVAE"],
+        ["--model=LitRBM", *DIGITS],
         lambda good, folder: good,
         ValueError,
-        r"hidden_dims=\(4,\) \(here \(400,\)",
+        "another architecture than this LitRBM: LitVAE with",
     ),
-    (["--model=LitProbe"], truncated, ValueError, "half.ckpt is truncated, or not a checkpoint"),
+    (USUAL, lambda good, folder: good, ValueError, r"hidden_dims': \[4\].*\(here .*hidden_dims': \[400\]"),
+    (PROBE, truncated, ValueError, "half.ckpt is truncated, or not a checkpoint"),
 ]
 
 
-@pytest.mark.parametrize(("model", "make", "kind", "message"), CHECKPOINTS)
+@pytest.mark.parametrize(("words", "make", "kind", "message"), CHECKPOINTS)
 def test_bad_checkpoints(
-    model: list[str],
+    words: list[str],
     make: Callable[[Path, Path], Path],
     kind: type[Exception],
     message: str,
@@ -232,18 +241,43 @@ def test_bad_checkpoints(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     checkpoint = make(a_vae, tmp_path)
-    option = "--model.encoder_ckpt" if model == ["--model=LitProbe"] else "--ckpt_path"
+    option = "--data.encoder.checkpoint" if words == PROBE else "--ckpt_path"
     with pytest.raises(kind, match=message):
-        train.main(["fit", *model, *DIGITS, f"{option}={checkpoint}", f"--trainer.default_root_dir={tmp_path}/runs"])
+        train.main(["fit", *words, f"{option}={checkpoint}", f"--trainer.default_root_dir={tmp_path}/runs"])
     assert not (tmp_path / "harm").exists()
     assert not list(tmp_path.glob("runs/*/*"))
 
 
 def test_a_checkpoint_of_images_of_another_shape(a_vae: Path, tmp_path: Path) -> None:
     content = torch.load(a_vae, weights_only=True)
-    content["state_dict"] = LitVAE((1, 8, 8), hidden_dims=[4]).state_dict()
-    content["hyper_parameters"]["image_shape"] = (1, 8, 8)
+    small = partial(MLPEncoder, hidden_dims=[4]), partial(MLPDecoder, hidden_dims=[4])
+    content["state_dict"] = LitVAE((1, 8, 8), encoder=small[0], decoder=small[1]).state_dict()
+    content["recipe"]["init_args"]["image_shape"] = [1, 8, 8]
     torch.save(content, tmp_path / "small.ckpt")
-    words = ["--model=LitVAE", "--model.hidden_dims=[4]", *DIGITS, f"--ckpt_path={tmp_path}/small.ckpt"]
-    with pytest.raises(ValueError, match=r"image_shape=\(1, 8, 8\) \(here \(1, 28, 28\)\)"):
+    words = [*SMALL, *DIGITS, f"--ckpt_path={tmp_path}/small.ckpt"]
+    with pytest.raises(ValueError, match=r"image_shape=\[1, 8, 8\] \(here \[1, 28, 28\]\)"):
         train.main(["fit", *words, f"--trainer.default_root_dir={tmp_path}/runs"])
+
+
+def unusable_roots(folder: Path) -> dict[str, str]:
+    (folder / "file").write_text("")
+    return {
+        str(folder / "file"): "file is a file: pass another folder",
+        str(folder / "file" / "runs"): "file is a file: pass another folder",
+        "s3://bucket/runs": "an address: pass another folder",
+    }
+
+
+def test_a_root_folder_that_cannot_be_used(tmp_path: Path) -> None:
+    for root, message in unusable_roots(tmp_path).items():
+        with pytest.raises(ValueError, match=f"--trainer.default_root_dir must be a folder.*{root}.*{message}"):
+            train.main(["fit", *USUAL, f"--trainer.default_root_dir={root}"])
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("name", ["../x", "a/../../x", "/tmp/x", "~/x", " ", ".", "long" * 75, "a/" + "long" * 75])
+def test_an_experiment_that_is_no_folder_name(name: str, tmp_path: Path) -> None:
+    message = "must have at most 255 bytes .* got 300" if "long" in name else f"folder inside .* got {name!r}: pass"
+    with pytest.raises(ValueError, match=f"--experiment must .*{message}"):
+        train.main(["fit", *USUAL, f"--trainer.default_root_dir={tmp_path}/runs", f"--experiment={name}"])
+    assert not list(tmp_path.iterdir())

@@ -79,6 +79,7 @@ def test_a_signal_saves_and_says_how_to_resume(sent: signal.Signals, status: int
     checkpoint = folder / "interrupted.ckpt"
     step = load(checkpoint)["global_step"]
     assert f"Interrupted at batch {step}. Go on with: --ckpt_path {checkpoint}" in said
+    assert "weights_only" not in said
     go_on(root, f"resumed_{status}", checkpoint)
     assert 0 < step < load(checkpoints(root, "whole") / "last.ckpt")["global_step"]
     assert_equal_ends(root, "whole", f"resumed_{status}")

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from callbacks import WholeFileCheckpointIO
+from callbacks import AtomicCheckpointIO
 from tests.conftest import Harmful
 
 
 def test_a_file_is_replaced_in_one_step(tmp_path: Path) -> None:
-    io, path = WholeFileCheckpointIO(), tmp_path / "new" / "last.ckpt"
+    io, path = AtomicCheckpointIO(), tmp_path / "new" / "last.ckpt"
     for value in (1, 2):
         io.save_checkpoint({"value": torch.tensor(value)}, path)
         assert io.load_checkpoint(path) == {"value": torch.tensor(value)}
@@ -20,7 +20,7 @@ def test_a_file_is_replaced_in_one_step(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("before", [True, False])
 def test_a_full_disk_leaves_the_checkpoint_before(before: bool, tmp_path: Path) -> None:
-    io, path = WholeFileCheckpointIO(), tmp_path / "last.ckpt"
+    io, path = AtomicCheckpointIO(), tmp_path / "last.ckpt"
     if before:
         io.save_checkpoint({"value": 1}, path)
     (tmp_path / ".last.ckpt.tmp").symlink_to("/dev/full")  # whoever writes there finds the disk full
@@ -38,5 +38,5 @@ def test_a_checkpoint_that_would_run_code_is_refused(tmp_path: Path, monkeypatch
     monkeypatch.chdir(tmp_path)
     torch.save({"state_dict": Harmful()}, tmp_path / "bad.ckpt")
     with pytest.raises(pickle.UnpicklingError, match="Weights only load failed"):
-        WholeFileCheckpointIO().load_checkpoint(tmp_path / "bad.ckpt", weights_only=False)
+        AtomicCheckpointIO().load_checkpoint(tmp_path / "bad.ckpt", weights_only=False)
     assert not (tmp_path / "harm").exists()
