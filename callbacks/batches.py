@@ -24,7 +24,8 @@ def has_split(trainer: Trainer, split: str) -> bool:
         >>> has_split(Trainer(logger=False, accelerator="cpu"), "train")
         False
     """
-    return bool(_loaders(trainer, split, sharded=True))
+    data = _data(trainer)
+    return data.has_split(split) if isinstance(data, HasSplits) else bool(_loaders(trainer, split, sharded=True))
 
 
 def batches(

@@ -9,63 +9,132 @@ from torch import Tensor
 
 @runtime_checkable
 class Samples(Protocol):
-    """Makes `n` new images, (n, C, H, W) in [0, 1]; `y`: (n,) labels for a conditional model."""
+    """Makes `n` new images, (n, C, H, W) in [0, 1]; `y`: (n,) labels for a conditional model.
+
+    Example:
+        >>> class Model:
+        ...     def sample(self, n, y=None):
+        ...         return torch.rand(n, 1, 28, 28)
+        >>> isinstance(Model(), Samples)
+        True
+    """
 
     def sample(self, n: int, y: Tensor | None = None) -> Tensor: ...
 
 
 @runtime_checkable
 class Reconstructs(Protocol):
-    """Shows images through the model: (N, C, H, W) in [0, 1] in and out."""
+    """Shows images through the model: (N, C, H, W) in [0, 1] in and out.
+
+    Example:
+        >>> class Model:
+        ...     def reconstruct(self, x, y=None):
+        ...         return x
+        >>> isinstance(Model(), Reconstructs)
+        True
+    """
 
     def reconstruct(self, x: Tensor, y: Tensor | None = None) -> Tensor: ...
 
 
 @runtime_checkable
 class Encodes(Protocol):
-    """Turns images, (N, C, H, W) in [0, 1], into codes, (N, D)."""
+    """Turns images, (N, C, H, W) in [0, 1], into codes, (N, D).
+
+    Example:
+        >>> class Model:
+        ...     def encode(self, x, y=None):
+        ...         return x.flatten(1)
+        >>> isinstance(Model(), Encodes)
+        True
+    """
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor: ...
 
 
 @runtime_checkable
 class Classifies(Protocol):
-    """Gives the probability of each class, (N, K), for images (N, C, H, W) in [0, 1]."""
+    """Gives the probability of each class, (N, K), for images (N, C, H, W) in [0, 1].
+
+    Example:
+        >>> class Model:
+        ...     def classify(self, x):
+        ...         return torch.full((len(x), 2), 0.5)
+        >>> isinstance(Model(), Classifies)
+        True
+    """
 
     def classify(self, x: Tensor) -> Tensor: ...
 
 
 @runtime_checkable
 class Confuses(Protocol):
-    """Keeps the confusion matrix, (K, K) counts, of the split it was last measured on; None before."""
+    """Keeps the confusion matrix, (K, K) counts, of the split it was last measured on; None before.
+
+    Example:
+        >>> class Model:
+        ...     confusion = None
+        >>> isinstance(Model(), Confuses)
+        True
+    """
 
     confusion: Tensor | None
 
 
 @runtime_checkable
 class HasFilters(Protocol):
-    """Says by how much each hidden unit brightens or darkens each pixel, (H, C, H, W)."""
+    """Says by how much each hidden unit brightens or darkens each pixel, (H, C, H, W).
+
+    Example:
+        >>> class Model:
+        ...     def filters(self):
+        ...         return torch.eye(4).reshape(4, 1, 2, 2)
+        >>> isinstance(Model(), HasFilters)
+        True
+    """
 
     def filters(self) -> Tensor: ...
 
 
 @runtime_checkable
 class RunsChains(Protocol):
-    """Runs `n` Markov chains and shows them at T moments, (n, T, C, H, W) in [0, 1]."""
+    """Runs `n` Markov chains and shows them at T moments, (n, T, C, H, W) in [0, 1].
+
+    Example:
+        >>> class Model:
+        ...     def run_chains(self, n, at):
+        ...         return torch.rand(n, len(at), 1, 28, 28)
+        >>> isinstance(Model(), RunsChains)
+        True
+    """
 
     def run_chains(self, n: int, at: Sequence[int]) -> Tensor: ...
 
 
 @runtime_checkable
 class ReadsBatches(Protocol):
-    """Takes images, (N, C, H, W) in [0, 1], and labels, (N,) or None, out of a batch of any form that it knows."""
+    """Takes images, (N, C, H, W) in [0, 1], and labels, (N,) or None, out of a batch of any form that it knows.
+
+    Example:
+        >>> class Model:
+        ...     def read_batch(self, batch):
+        ...         return batch["image"], batch.get("label")
+        >>> isinstance(Model(), ReadsBatches)
+        True
+    """
 
     def read_batch(self, batch: Any) -> tuple[Tensor, Tensor | None]: ...
 
 
 @runtime_checkable
 class HasSplits(Protocol):
-    """A data module whose splits can be read at any time, by each process for itself or in shares."""
+    """A data module whose splits can be read at any time, by each process for itself or in shares.
+
+    Example:
+        >>> from datamodules import DigitsDataModule
+        >>> isinstance(DigitsDataModule(), HasSplits)
+        True
+    """
 
     def has_split(self, split: str) -> bool: ...
 
@@ -83,7 +152,13 @@ _SIGNATURES: dict[Any, str] = {
 
 
 def require(module: LightningModule, verb: type, callback: object) -> None:
-    """Raise a TypeError where `module` does not answer the verb that `callback` needs."""
+    """Raise a TypeError where `module` does not answer the verb that `callback` needs.
+
+    Example:
+        >>> require(LightningModule(), Samples, "a string")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        TypeError: str needs a model with sample(n, y=None), which LightningModule does not have: take this callback...
+    """
     if not isinstance(module, verb):
         raise TypeError(
             f"{type(callback).__name__} needs a model with {_SIGNATURES[verb]}, which {type(module).__name__} "
@@ -92,5 +167,10 @@ def require(module: LightningModule, verb: type, callback: object) -> None:
 
 
 def is_conditional(module: LightningModule) -> bool:
-    """Whether the model's verbs need labels."""
+    """Whether the model's verbs need labels.
+
+    Example:
+        >>> is_conditional(LightningModule())
+        False
+    """
     return bool(getattr(module, "conditional", False))
