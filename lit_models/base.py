@@ -216,7 +216,8 @@ class BaseModule(LightningModule):
         if not (self._reads_freely or self._logs_this_step()):
             return
         for name, value in values.items():
-            number = float(value if self._reads_freely else self.trainer.strategy.reduce(value.detach()))
+            value = value.detach()
+            number = float(value if self._reads_freely else self.trainer.strategy.reduce(value))
             if not isfinite(number):
                 raise FloatingPointError(f"{name} is {number} at batch {self.global_step}: {_REMEDY}")
 

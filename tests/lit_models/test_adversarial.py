@@ -9,6 +9,7 @@ from lit_models.functional.adversarial import (
     LOSSES,
     discriminator_loss,
     generator_loss,
+    gradient_penalty_term,
     mean_pairwise_distance,
     sliced_wasserstein,
 )
@@ -75,11 +76,36 @@ def test_losses_do_not_overflow() -> None:
 
 
 def test_unknown_loss() -> None:
-    message = r"loss must be one of \['minimax', 'non_saturating', 'hinge', 'least_squares'\], got 'wasserstein'"
+    message = r"loss must be one of \['minimax', .*, 'wasserstein'\], got 'logistic'"
     with pytest.raises(ValueError, match=message):
-        discriminator_loss(REAL, GENERATED, "wasserstein")
+        discriminator_loss(REAL, GENERATED, "logistic")
     with pytest.raises(ValueError, match=message):
-        generator_loss(GENERATED, "wasserstein")
+        generator_loss(GENERATED, "logistic")
+
+
+def test_wasserstein_players_share_one_objective() -> None:
+    """D minimizes E D(G(z)) - E D(x), and G the negative of the part that depends on it."""
+    torch.testing.assert_close(
+        discriminator_loss(REAL, GENERATED, "wasserstein") + REAL.mean(), -generator_loss(GENERATED, "wasserstein")
+    )
+
+
+def test_the_penalty_of_a_linear_critic_is_known() -> None:
+    """The gradient of w.x is w everywhere: the penalty is (|w| - 1)^2, and its gradient 2 (|w| - 1) w / |w|."""
+    weight = torch.randn(12, dtype=torch.float64, requires_grad=True)
+    real, generated = torch.rand(2, 5, 1, 3, 4, dtype=torch.float64)
+    penalty = gradient_penalty_term(lambda x: x.flatten(1) @ weight, real, generated)
+    length = weight.detach().norm()
+    torch.testing.assert_close(penalty.detach(), (length - 1).square())
+    penalty.backward()
+    torch.testing.assert_close(weight.grad, 2 * (length - 1) * weight.detach() / length)
+
+
+def test_the_penalty_is_taken_between_the_images() -> None:
+    """Where real images are 0 and generated ones 1, the critic x^2 / 2 is asked at shares of the way: its gradient."""
+    real, generated = torch.zeros(4000, 1, dtype=torch.float64), torch.ones(4000, 1, dtype=torch.float64)
+    penalty = gradient_penalty_term(lambda x: x.square().sum(1) / 2, real, generated)
+    assert penalty.item() == pytest.approx(1 / 3, abs=0.02)  # the mean of (u - 1)^2 for u uniform in [0, 1]
 
 
 def test_mean_pairwise_distance() -> None:

@@ -1,5 +1,6 @@
 """LitClassifier: logits, features, figures, learning."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -7,13 +8,14 @@ import torch
 
 from datamodules import DigitsDataModule
 from lit_models import LitClassifier
+from lit_models.networks import PooledConvEncoder
 from tests.lit_models.test_vae import make_trainer
 
 SHAPE = (1, 12, 9)
 
 
 def test_logits_probabilities_and_features() -> None:
-    model = LitClassifier(SHAPE, num_classes=4, num_features=6).eval()
+    model = LitClassifier(SHAPE, num_classes=4, encoder=partial(PooledConvEncoder, num_features=6)).eval()
     x = torch.rand(5, *SHAPE)
     assert model(x).shape == (5, 4)
     torch.testing.assert_close(model.classify(x).sum(1), torch.ones(5))
@@ -23,7 +25,7 @@ def test_logits_probabilities_and_features() -> None:
 
 def test_every_parameter_gets_a_gradient() -> None:
     model = LitClassifier(SHAPE).double()
-    model.step((torch.rand(16, *SHAPE).double(), torch.arange(16) % 10), "train").backward()
+    model.step(torch.rand(16, *SHAPE).double(), torch.arange(16) % 10, "train").backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().sum() > 0, name
@@ -35,7 +37,7 @@ def test_figures_are_those_of_the_split(tmp_path: Path) -> None:
     trainer = make_trainer(tmp_path, max_epochs=1, enable_checkpointing=False)
     trainer.fit(model, datamodule=data)
     (figures,) = trainer.test(model, datamodule=data, verbose=False)
-    images, labels = data.splits["test"]
+    images, labels = data.split("test")
     model.eval()
     with torch.no_grad():
         logits = model(images.float() / 255)
@@ -49,8 +51,10 @@ def test_figures_are_those_of_the_split(tmp_path: Path) -> None:
     ("options", "message"),
     [
         ({"image_shape": (1, 7, 28)}, r"height and width of at least 8, got \(1, 7, 28\)"),
-        ({"num_classes": 1}, "num_classes must be at least 2, got 1"),
-        ({"dropout": -0.1}, r"dropout must be in \[0, 1\), got -0.1"),
+        ({"num_classes": 1}, "num_classes must be a whole number, at least 2, got 1"),
+        ({"encoder": partial(PooledConvEncoder, dropout=-0.1)}, r"dropout must be in \[0, 1\), got -0.1"),
+        ({"encoder": partial(PooledConvEncoder, num_features=0)}, "num_features must be at least 1, got 0"),
+        ({"label_smoothing": 1.0}, r"label_smoothing must be in \[0, 1\), got 1.0"),
     ],
 )
 def test_arguments_out_of_range(options: dict, message: str) -> None:

@@ -15,6 +15,19 @@ def test_drops_the_share_and_keeps_the_mean(p: float) -> None:
     assert len(out.unique()) <= 2  # dropped, or scaled by one factor
 
 
+@pytest.mark.parametrize("p", [0.001, 0.01, 0.1])
+def test_shares_that_no_byte_has_are_kept_to(p: float) -> None:
+    torch.manual_seed(0)
+    dropped = (ByteDropout(p)(torch.ones(1000, 1000)) == 0).double().mean().item()
+    assert dropped == pytest.approx(p, rel=0.1)
+
+
+@pytest.mark.parametrize("p", [-0.1, 1.0])
+def test_a_share_out_of_range(p: float) -> None:
+    with pytest.raises(ValueError, match=r"dropout must be in \[0, 1\), got"):
+        ByteDropout(p)
+
+
 def test_values_are_dropped_independently() -> None:
     kept = (ByteDropout(0.5)(torch.ones(200_000, 8)) > 0).double()
     correlation = torch.corrcoef(kept.T) - torch.eye(8)

@@ -18,6 +18,16 @@ def test_means_weigh_every_image_the_same(cuts: list[int]) -> None:
     assert {name: value.item() for name, value in metric.compute().items()} == pytest.approx({"loss": 4.5, "twice": 9})
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_sums_stay_wide_in_a_model_of_16_bits(dtype: torch.dtype) -> None:
+    """In 16 bits the sum would stall, or overflow: 552 an image, 100 batches of 128."""
+    metric = EpochMeans(["loss"]).to(dtype)
+    for _ in range(100):
+        metric.update([torch.tensor(552.0, dtype=dtype)], 128)
+    assert metric.compute()["loss"].item() == 552.0
+    assert metric.total.dtype == torch.float32
+
+
 def test_means_keep_no_graph() -> None:
     metric = EpochMeans(["loss"])
     metric.update([torch.ones((), requires_grad=True) * 2], 3)

@@ -1,6 +1,8 @@
 """LitVAE: verbs, gradients, errors, checkpoints, learning."""
 
 import math
+from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,12 +13,20 @@ from torch import Tensor
 
 from datamodules import DigitsDataModule
 from lit_models import LitVAE
+from lit_models.networks import MLPDecoder, MLPEncoder
 
 SHAPE = (1, 6, 5)
 
 
-def tiny(**options) -> LitVAE:
-    return LitVAE(**({"image_shape": SHAPE, "latent_dim": 3, "hidden_dims": [7]} | options)).double()
+def mlps(hidden_dims: Sequence[int]) -> dict:
+    return {
+        "encoder": partial(MLPEncoder, hidden_dims=hidden_dims),
+        "decoder": partial(MLPDecoder, hidden_dims=hidden_dims),
+    }
+
+
+def tiny(hidden_dims: Sequence[int] = (7,), **options) -> LitVAE:
+    return LitVAE(**({"image_shape": SHAPE, "latent_dim": 3} | mlps(hidden_dims) | options)).double()
 
 
 def images(n: int = 4) -> Tensor:
@@ -33,7 +43,7 @@ LABELS = torch.tensor([0, 9, 3, 3])
 def test_every_parameter_gets_a_gradient(likelihood, conditional, hidden_dims, image_shape) -> None:
     model = tiny(likelihood=likelihood, conditional=conditional, hidden_dims=hidden_dims, image_shape=image_shape)
     x = torch.rand(4, *image_shape, dtype=torch.float64)
-    model.step((x, LABELS), "train").backward()
+    model.step(x, LABELS, "train").backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().sum() > 0, name
@@ -79,7 +89,7 @@ def test_loss_is_reconstruction_plus_beta_kl_in_every_stage() -> None:
     x = images()
     for stage in ("train", "val", "test"):
         torch.manual_seed(1)
-        loss = model.step((x, LABELS), stage)
+        loss = model.step(x, LABELS, stage)
         figures = model.figures(stage)["means"].compute()
         torch.testing.assert_close(
             loss.item(), (figures["reconstruction"] + 2.5 * figures["kl"]).item(), rtol=1e-5, atol=0
@@ -104,9 +114,10 @@ def test_gaussian_likelihood_learns_the_scale_that_fits() -> None:
     [
         ({"image_shape": (28, 28)}, r"image_shape must be \(channels, height, width\).*got \(28, 28\)"),
         ({"image_shape": (1, 0, 28)}, r"each at least 1, got \(1, 0, 28\)"),
-        ({"latent_dim": 0}, "latent_dim must be at least 1, got 0"),
+        ({"latent_dim": 0}, "latent_dim must be a whole number, at least 1, got 0"),
         ({"hidden_dims": [4, -1]}, r"hidden_dims must be a list of whole numbers, each at least 1, got \[4, -1\]"),
         ({"hidden_dims": 400}, "hidden_dims must be a list of whole numbers, each at least 1, got 400"),
+        ({"encoder": partial(MLPEncoder, hidden_dims=[2.5])}, r"hidden_dims must be a list of whole .* got \[2.5\]"),
         ({"image_shape": 784}, r"image_shape must be \(channels, height, width\).*got \(784,\)"),
         ({"beta": -0.5}, "beta must be a finite number, at least 0, got -0.5"),
         ({"beta": math.nan}, "beta must be a finite number, at least 0, got nan"),
@@ -150,8 +161,14 @@ def test_bytes_are_not_images() -> None:
 
 
 def test_no_images() -> None:
-    with pytest.raises(ValueError, match="n must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="n must be a whole number, at least 1, got 0"):
         tiny().sample(0)
+    with pytest.raises(ValueError, match="n must be a whole number, at least 1, got '3'"):
+        tiny().sample("3")
+
+
+def plain_sgd(parameters: Iterable[Tensor]) -> torch.optim.Optimizer:
+    return torch.optim.SGD(parameters, lr=0.01)
 
 
 def make_trainer(folder: Path, **options) -> Trainer:
@@ -167,18 +184,16 @@ def make_trainer(folder: Path, **options) -> Trainer:
 
 
 def test_a_model_made_by_hand_loads_from_its_checkpoint(tmp_path: Path) -> None:
-    model = LitVAE(
-        (1, 28, 28),
-        latent_dim=3,
-        hidden_dims=[8],
-        conditional=True,
-        optimizer=lambda p: torch.optim.SGD(p, lr=0.01),
-    )
+    model = LitVAE((1, 28, 28), latent_dim=3, conditional=True, optimizer=plain_sgd, **mlps([8]))
     trainer = make_trainer(tmp_path, max_steps=2, enable_checkpointing=False)
     trainer.fit(model, datamodule=DigitsDataModule())
     path = tmp_path / "model.ckpt"
     trainer.save_checkpoint(path)
-    assert torch.load(path, weights_only=True)["hyper_parameters"]["hidden_dims"] == (8,)
+    recipe = torch.load(path, weights_only=True)["recipe"]
+    assert recipe["init_args"]["encoder"] == {
+        "class_path": "lit_models.networks.mlp.MLPEncoder",
+        "init_args": {"hidden_dims": [8]},
+    }
     loaded = LitVAE.load_from_checkpoint(path)
     assert loaded.conditional
     for name, parameter in model.named_parameters():
@@ -188,7 +203,7 @@ def test_a_model_made_by_hand_loads_from_its_checkpoint(tmp_path: Path) -> None:
 def test_scheduler_that_watches_a_figure(tmp_path: Path) -> None:
     model = LitVAE(
         (1, 28, 28),
-        hidden_dims=[8],
+        **mlps([8]),
         optimizer=lambda p: torch.optim.SGD(p, lr=1.0e-5),
         lr_scheduler=lambda o: ReduceLROnPlateau(o, monitor="val/reconstruction", patience=0, threshold=0.5),
     )
@@ -205,8 +220,8 @@ def test_learns_to_reconstruct_better_than_the_mean_image(conditional: bool, lik
     model = LitVAE((1, 28, 28), conditional=conditional, likelihood=likelihood)
     trainer = make_trainer(tmp_path, max_epochs=30, enable_checkpointing=False)
     trainer.fit(model, datamodule=data)
-    train, val = (data.splits[split][0].float() / 255 for split in ("train", "val"))
-    y = data.splits["val"][1]
+    train, val = (data.split(split)[0].float() / 255 for split in ("train", "val"))
+    y = data.split("val")[1]
     mean_image_error = (val - train.mean(0)).square().mean()
     with torch.no_grad():
         assert (model.reconstruct(val, y) - val).square().mean() < 0.4 * mean_image_error

@@ -1,0 +1,208 @@
+"""Every model under a plain Trainer, with any loader, any form of batch, any precision and any type of label."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import LightningDataModule, LightningModule
+from torch import Tensor
+from torch.optim import SGD, Adam
+from torch.optim.lr_scheduler import CyclicLR, OneCycleLR
+from torch.utils.data import DataLoader
+
+from lit_models import LitClassifier, LitGAN, LitProbe, LitRBM, LitVAE
+from lit_models.networks import ConvDecoder, ConvEncoder
+from tests.lit_models.test_vae import make_trainer, mlps
+
+SHAPE = (1, 8, 8)
+CONV = {"generator": partial(ConvDecoder, channels=[4]), "discriminator": partial(ConvEncoder, channels=[4])}
+MODELS: dict[str, Callable[..., LightningModule]] = {
+    "vae": lambda: LitVAE(SHAPE, **mlps([8])),
+    "cvae": lambda: LitVAE(SHAPE, conditional=True, **mlps([8])),
+    "gan": lambda: LitGAN(SHAPE, **CONV),
+    "cgan": lambda: LitGAN(SHAPE, conditional=True, ema_decay=0.9, **CONV),
+    "rbm": lambda: LitRBM(SHAPE, hidden_dim=4),
+    "classifier": lambda: LitClassifier(SHAPE),
+}
+LABELLED = ("cvae", "cgan", "classifier")
+IMAGES = torch.rand(24, *SHAPE, generator=torch.Generator().manual_seed(0))
+LABELS = torch.arange(24) % 10
+
+
+def pairs(x: Tensor, y: Tensor | None) -> Any:
+    return (x, y)
+
+
+FORMS: dict[str, Callable[[Tensor, Tensor], Any]] = {
+    "pair": lambda x, y: (x, y),
+    "list of one": lambda x, y: [x],
+    "mapping": lambda x, y: {"image": x, "label": y},
+    "tensor": lambda x, y: x,
+}
+
+
+def loader(form: str = "pair", x: Tensor = IMAGES, y: Tensor = LABELS) -> DataLoader:
+    def collate(indices: list[int]) -> Any:
+        return FORMS[form](x[indices], y[indices])
+
+    return DataLoader(range(len(x)), batch_size=8, collate_fn=collate)  # type: ignore[arg-type]
+
+
+def trainer(folder: Path, **options: Any) -> Any:
+    usual = {"max_epochs": 1, "enable_checkpointing": False, "log_every_n_steps": 1}
+    return make_trainer(folder, **(usual | options))
+
+
+class Any2(LightningDataModule):
+    """A user's own data module, without anything that ours have."""
+
+    def train_dataloader(self) -> DataLoader:
+        return loader()
+
+    def val_dataloader(self) -> list[DataLoader]:
+        return [loader(), loader()]
+
+    def test_dataloader(self) -> DataLoader:
+        return loader()
+
+    def predict_dataloader(self) -> DataLoader:
+        return loader()
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", MODELS)
+def test_every_form_of_batch(name: str, form: str, tmp_path: Path) -> None:
+    model, runs = MODELS[name](), trainer(tmp_path)
+    if name in LABELLED and form in ("list of one", "tensor"):
+        with pytest.raises(ValueError, match=r"this model needs labels y, shape \(8,\): none were given"):
+            runs.fit(model, loader(form))
+        return
+    runs.fit(model, loader(form), loader(form))
+    (figures,) = runs.test(model, loader(form), verbose=False)
+    assert all(torch.tensor(value).isfinite() for value in figures.values())
+    codes, labels = runs.predict(model, loader(form))[0]
+    assert len(codes) == 8
+    assert (labels is None) == (form in ("list of one", "tensor"))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_users_data_module_with_two_validation_loaders(name: str, tmp_path: Path) -> None:
+    """They are one split: what is logged is that of both."""
+    model, runs = MODELS[name](), trainer(tmp_path)
+    runs.fit(model, datamodule=Any2())
+    assert model.monitor in runs.callback_metrics
+    runs.test(model, datamodule=Any2(), verbose=False)
+    assert len(runs.predict(model, datamodule=Any2())) == 3
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (255 * IMAGES, r"pixels must be in \[0, 1\], got values from .* to 25\d.*: divide bytes by 255"),
+        (2 * IMAGES - 1, r"pixels must be in \[0, 1\], got values from -0.99.* leave out Normalize"),
+        (IMAGES.masked_fill(IMAGES > 0.99, torch.nan), r"pixels must be in \[0, 1\], got values from nan"),
+        ((255 * IMAGES).byte(), r"images must be floats in \[0, 1\], got torch.uint8: divide bytes by 255"),
+        (IMAGES[:, :, :7], r"images of shape \(8, 1, 7, 8\) do not fit a model for \(N, 1, 8, 8\)"),
+    ],
+)
+def test_pixels_on_another_scale_are_refused_in_the_first_batch(
+    images: Tensor, message: str, name: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        trainer(tmp_path).fit(MODELS[name](), loader(x=images))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("name", MODELS)
+def test_images_of_any_precision(name: str, dtype: torch.dtype, tmp_path: Path) -> None:
+    trainer(tmp_path).fit(MODELS[name](), loader(x=IMAGES.to(dtype)), loader(x=IMAGES.to(dtype)))
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.bool])
+@pytest.mark.parametrize("name", LABELLED)
+def test_labels_of_every_integer_type(name: str, dtype: torch.dtype, tmp_path: Path) -> None:
+    labels = (LABELS % 2).to(dtype)
+    model, runs = MODELS[name](), trainer(tmp_path)
+    runs.fit(model, loader(y=labels), loader(y=labels))
+    if name != "classifier":
+        assert model.sample(24, labels).shape == (24, *SHAPE)
+
+
+@pytest.mark.parametrize("name", LABELLED)
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (LABELS.float(), r"labels y must be whole numbers of shape \(8,\), got torch.float32"),
+        (LABELS + 1, r"labels y must be in 0..9, got 0..10|labels y must be in 0..9, got 1..\d+"),
+        (LABELS[:, None], r"labels y must be whole numbers of shape \(8,\), got torch.int64 of shape \(8, 1\)"),
+    ],
+)
+def test_labels_that_name_no_class(labels: Tensor, message: str, name: str, tmp_path: Path) -> None:
+    images = IMAGES if len(labels) == 24 else IMAGES
+    batches = DataLoader(list(zip(images[9:], labels[9:], strict=True)), batch_size=8)
+    with pytest.raises(ValueError, match=message):
+        trainer(tmp_path).fit(MODELS[name](), batches)
+
+
+@pytest.mark.parametrize("batch", [[], {"pixels": IMAGES}, (IMAGES, LABELS, LABELS), "images", [[1.0]]])
+def test_a_batch_of_another_form(batch: Any) -> None:
+    with pytest.raises(TypeError, match=r"a batch must be \(images, labels\), \[images\], .* change what the data loader"):
+        MODELS["vae"]().read_batch(batch)
+
+
+@pytest.mark.parametrize("precision", ["bf16-true", "16-true", "bf16-mixed", "64-true"])
+@pytest.mark.parametrize("name", ["vae", "cvae", "gan", "rbm", "classifier"])
+def test_figures_are_wide_whatever_the_precision(name: str, precision: str, tmp_path: Path) -> None:
+    """As with 32 bits, up to what 16 bits make of the weights; 40 batches, so that a sum of 16 bits would stall."""
+    many = {"x": IMAGES.repeat(14, 1, 1, 1), "y": LABELS.repeat(14)}
+    figures = {}
+    for each in ("32-true", precision):
+        torch.manual_seed(0)
+        model = MODELS[name]()
+        runs = trainer(tmp_path, precision=each)
+        runs.fit(model, loader(**many), loader(**many))
+        figures[each] = {name: float(value) for name, value in runs.callback_metrics.items()}
+        dtypes = {value.dtype for value in runs.callback_metrics.values()}
+        assert dtypes <= {torch.float32, torch.float64}
+    (loss,) = {"train/loss", "train/d_loss", "train/free_energy"} & set(figures[precision])
+    assert figures[precision][loss] == pytest.approx(figures["32-true"][loss], rel=0.05, abs=0.02)
+
+
+@pytest.mark.parametrize("scheduler", [partial(OneCycleLR, max_lr=1.0, total_steps=100), None])
+def test_a_scheduler_of_batches_steps_with_them(scheduler: Any, tmp_path: Path) -> None:
+    if scheduler is None:
+        scheduler = partial(CyclicLR, base_lr=0.0, max_lr=1.0, step_size_up=10, cycle_momentum=False)
+    model = LitVAE(SHAPE, lr_scheduler=scheduler, optimizer=partial(SGD, lr=1e-9), **mlps([8]))
+    runs = trainer(tmp_path, max_epochs=2)
+    runs.fit(model, loader())
+    assert runs.lr_scheduler_configs[0].scheduler.last_epoch == 6
+
+
+def test_resuming_with_another_optimizer_is_refused_in_words(tmp_path: Path) -> None:
+    runs = trainer(tmp_path)
+    runs.fit(LitVAE(SHAPE, **mlps([8])), loader())
+    runs.save_checkpoint(tmp_path / "adam.ckpt")
+    other = LitVAE(SHAPE, optimizer=partial(SGD, lr=0.1, momentum=0.9), **mlps([8]))
+    with pytest.raises(ValueError, match=r"is of a run with \['Adam'\], this run has \['SGD'\]: resume with the same"):
+        trainer(tmp_path, max_epochs=2).fit(other, loader(), ckpt_path=tmp_path / "adam.ckpt", weights_only=True)
+
+
+def test_the_optimizer_of_a_recipe_goes_on(tmp_path: Path) -> None:
+    model = LitVAE(SHAPE, optimizer=partial(Adam, lr=0.5), **mlps([8]))
+    runs = trainer(tmp_path)
+    runs.fit(model, loader())
+    runs.save_checkpoint(tmp_path / "adam.ckpt")
+    loaded = LitVAE.load_from_checkpoint(tmp_path / "adam.ckpt")
+    assert loaded.configure_optimizers().param_groups[0]["lr"] == 0.5
+
+
+def test_a_probe_takes_codes_of_any_loader(tmp_path: Path) -> None:
+    codes = DataLoader(list(zip(10 * torch.randn(24, 5), LABELS, strict=True)), batch_size=8)
+    model, runs = LitProbe((5,)), trainer(tmp_path)
+    runs.fit(model, codes, codes)
+    assert "val/accuracy" in runs.callback_metrics
+    assert model.heads[0].deviation.min() > 2
