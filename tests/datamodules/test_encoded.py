@@ -133,7 +133,8 @@ def test_from_a_config_and_the_command_line(fake_data: Path, tmp_path: Path, mon
     words = ["--data.encoder.checkpoint", "some.ckpt", "--data.data.split_seed", "1"]
     cli = LightningCLI(
         Encoder, TensorDataModule, subclass_mode_data=True, run=False, args=[f"--config={config}", *words],
-        seed_everything_default=False, save_config_callback=None, trainer_defaults={"logger": False, "accelerator": "cpu"},
+        seed_everything_default=False, save_config_callback=None,
+        trainer_defaults={"logger": False, "accelerator": "cpu"},
     )  # fmt: skip
     assert isinstance(cli.datamodule.data, MNISTDataModule)
     assert cli.datamodule.data.split_seed == cli.datamodule.split_seed == 1
