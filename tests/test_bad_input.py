@@ -68,7 +68,11 @@ OPTIONS: list[tuple[list[str], type[BaseException], str]] = [
     (["--model=LitVAE", *DIGITS, "--data.train_fraction=0"], ValueError, r"train_fraction must be in \(0, 1\], got 0"),
     (["--model=LitVAE", *DIGITS, "--data.batch_size=0"], ValueError, "batch_size must be at least 1, got 0"),
     (["--model=LitVAE", *DIGITS, "--data.split_seed=-1"], ValueError, "split_seed must be at least 0, got -1"),
-    (["--model=LitVAE", *DIGITS, "--model.latent_dim=0"], ValueError, "latent_dim must be at least 1, got 0"),
+    (
+        ["--model=LitVAE", *DIGITS, "--model.latent_dim=0"],
+        ValueError,
+        "latent_dim must be a whole number, at least 1, got 0",
+    ),
     (
         ["--model=LitVAE", *DIGITS, "--model.encoder.hidden_dims=[-4]"],
         ValueError,
@@ -76,10 +80,18 @@ OPTIONS: list[tuple[list[str], type[BaseException], str]] = [
     ),
     (["--model=LitVAE", *DIGITS, "--model.beta=-1"], ValueError, "beta must be a finite number, at least 0, got -1"),
     (["--model=LitVAE", *DIGITS, "--model.beta=.nan"], ValueError, "beta must be a finite number, at least 0, got nan"),
-    (["--model=LitRBM", *DIGITS, "--model.cd_steps=0"], ValueError, "cd_steps must be at least 1, got 0"),
-    (["--model=LitRBM", *DIGITS, "--model.hidden_dim=0"], ValueError, "hidden_dim must be at least 1, got 0"),
+    (
+        ["--model=LitRBM", *DIGITS, "--model.cd_steps=0"],
+        ValueError,
+        "cd_steps must be a whole number, at least 1, got 0",
+    ),
+    (
+        ["--model=LitRBM", *DIGITS, "--model.hidden_dim=0"],
+        ValueError,
+        "hidden_dim must be a whole number, at least 1, got 0",
+    ),
     (["--model=LitRBM", *DIGITS, "--model.sigma_init=.nan"], ValueError, "sigma_init must be a finite number"),
-    (["--model=LitGAN", *DIGITS, "--model.dropout=1"], ValueError, r"dropout must be in \[0, 1\), got 1"),
+    (["--model=LitGAN", *DIGITS, "--model.discriminator.dropout=1"], ValueError, r"dropout must be in \[0, 1\), got 1"),
     (["--model=LitGAN", *DIGITS, "--model.ema_decay=1"], ValueError, r"ema_decay must be in \(0, 1\)"),
     # choices are checked by the parser, which lists them
     (["--model=LitGAN", *DIGITS, "--model.loss=wgan"], SystemExit, "minimax.*non_saturating.*hinge.*least_squares"),
@@ -106,7 +118,7 @@ OPTIONS: list[tuple[list[str], type[BaseException], str]] = [
     (
         ["--model=LitVAE", *DIGITS, "--model.optimizer.lr=1e30"],
         FloatingPointError,
-        r"train/(loss|\w+) is (nan|inf) in epoch 0: lower the learning rate",
+        r"train/(loss|\w+) is (nan|inf) at batch \d+: lower the learning rate",
     ),
 ]
 
@@ -151,19 +163,11 @@ class NotNumbers(DigitsDataModule):
         return x, y
 
 
-@pytest.mark.parametrize(
-    ("model", "kind", "message"),
-    [
-        ("LitVAE", FloatingPointError, "train/loss is nan in epoch 0.*see that the images are numbers"),
-        ("LitGAN", FloatingPointError, "d/loss is not a number at batch 0"),
-        ("LitRBM", ValueError, "the training images have no contrast: mean nan"),
-        ("LitClassifier", FloatingPointError, "train/loss is nan in epoch 0"),
-    ],
-)
-def test_images_that_are_not_numbers(model: str, kind: type[Exception], message: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("model", ["LitVAE", "LitGAN", "LitRBM", "LitClassifier"])
+def test_images_that_are_not_numbers(model: str, tmp_path: Path) -> None:
     words = [f"--model={model}", "--data=tests.test_bad_input.NotNumbers", "--data.batch_size=16"]
     words += ["--trainer.max_epochs=1", "--trainer.limit_train_batches=2", "--trainer.log_every_n_steps=1"]
-    with pytest.raises(kind, match=message):
+    with pytest.raises(ValueError, match=r"pixels must be in \[0, 1\], got values from nan to nan"):
         train.main(["fit", *words, f"--trainer.default_root_dir={tmp_path}", "--trainer.accelerator=cpu"])
     assert not list(tmp_path.glob("*/*/checkpoints/*"))
 
@@ -277,7 +281,7 @@ def test_a_root_folder_that_cannot_be_used(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["../x", "a/../../x", "/tmp/x", "~/x", " ", ".", "long" * 75, "a/" + "long" * 75])
 def test_an_experiment_that_is_no_folder_name(name: str, tmp_path: Path) -> None:
-    message = "must have at most 255 bytes .* got 300" if "long" in name else f"folder inside .* got {name!r}: pass"
-    with pytest.raises(ValueError, match=f"--experiment must .*{message}"):
+    message = "have at most 255 bytes .* got 300" if "long" in name else f"name a folder inside .* got {name!r}: pass"
+    with pytest.raises(ValueError, match=f"--experiment must {message}"):
         train.main(["fit", *USUAL, f"--trainer.default_root_dir={tmp_path}/runs", f"--experiment={name}"])
     assert not list(tmp_path.iterdir())
