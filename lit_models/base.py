@@ -2,7 +2,7 @@
 
 import inspect
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
 from typing import Any, Self
 
@@ -52,6 +52,7 @@ class BaseModule(LightningModule):
         monitor: name of the figure that judges the best checkpoint where the user names none.
         needs_labels: whether batches must have labels.
         num_classes: number of classes that labels may name; 0 where labels are not used.
+        init_args: the arguments that the model was made with; `hparams` has them as plain data.
     """
 
     monitor = "val/loss"
@@ -63,22 +64,21 @@ class BaseModule(LightningModule):
         self, optimizer: OptimizerCallable = torch.optim.Adam, lr_scheduler: LRSchedulerCallable | None = None
     ) -> None:
         super().__init__()
-        self.save_hyperparameters(logger=False)  # the arguments of the subclass, which `init_args` reads
+        self.save_hyperparameters(logger=False)
+        parameters = inspect.signature(type(self)).parameters
+        takes_any = any(parameter.kind == parameter.VAR_KEYWORD for parameter in parameters.values())
+        self.init_args = {key: value for key, value in self.hparams.items() if takes_any or key in parameters}
+        self.hparams.clear()
+        self.hparams.update(describe(self.init_args))  # plain data, which any checkpoint can hold
         self.noise_seed = torch.initial_seed()
         self.make_optimizer = optimizer
         self.make_lr_scheduler = lr_scheduler
         # "train" itself would hide nn.Module.train
         self._figures = nn.ModuleDict({f"{stage}_figures": nn.ModuleDict() for stage in STAGES})
-        self._resumed_optimizers: list[str] = []
+        self._optimizer_names: list[str] = []
+        self._resumes = False
 
     # -- what a model is made of --------------------------------------------------------------------------------------
-
-    @property
-    def init_args(self) -> dict[str, Any]:
-        """The arguments that this model was made with."""
-        parameters = inspect.signature(type(self)).parameters
-        takes_any = any(parameter.kind == parameter.VAR_KEYWORD for parameter in parameters.values())
-        return {key: value for key, value in self.hparams.items() if takes_any or key in parameters}
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -101,17 +101,20 @@ class BaseModule(LightningModule):
         return model.eval().requires_grad_(False)
 
     @classmethod
-    def load_from_checkpoint(cls, checkpoint_path: Any, map_location: Any = None, **kwargs: Any) -> Self:  # type: ignore[override]
+    def load_from_checkpoint(  # type: ignore[override]
+        cls, checkpoint_path: Any, map_location: Any = None, trusted: Sequence[str] = (), **kwargs: Any
+    ) -> Self:
         """Lightning's, with the networks and optimizers that the checkpoint's recipe names.
 
         Args:
             checkpoint_path: a path.
             map_location: where tensors go, see `torch.load`.
+            trusted: modules of your own that the checkpoint may name, beside this class's own.
             kwargs: arguments that take the place of the recipe's.
         """
         recipe = recipe_of(read_checkpoint(checkpoint_path), checkpoint_path)
         given = {key: value for key, value in recipe["init_args"].items() if key not in kwargs}
-        arguments = build(without_unnamed(given), trusted=[cls.__module__])
+        arguments = build(without_unnamed(given), trusted=[cls.__module__, *trusted])
         return super().load_from_checkpoint(checkpoint_path, map_location, weights_only=True, **(arguments | kwargs))
 
     # -- batches ------------------------------------------------------------------------------------------------------
@@ -296,11 +299,11 @@ class BaseModule(LightningModule):
         Raises:
             ValueError: it has others, whose state the checkpoint does not hold.
         """
-        here = _names(self.trainer.optimizers)
-        if self._resumed_optimizers and self._resumed_optimizers != here:
+        saved, self._optimizer_names = self._optimizer_names, [type(each).__name__ for each in self.trainer.optimizers]
+        if self._resumes and saved != self._optimizer_names:
             raise ValueError(
-                f"the checkpoint is of a run with {self._resumed_optimizers}, this run has {here}: resume with the "
-                "same optimizer, or start a new run from the checkpoint's weights (load_model)"
+                f"the checkpoint is of a run with {saved}, this run has {self._optimizer_names}: resume with the same "
+                "optimizer, or start a new run from the checkpoint's weights (load_model)"
             )
 
     # -- checkpoints and noise ----------------------------------------------------------------------------------------
@@ -308,15 +311,15 @@ class BaseModule(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the recipe, the seed of the run's noise and the kinds of the optimizers."""
         checkpoint["recipe"] = self.recipe
-        checkpoint["hyper_parameters"] = checkpoint["recipe"]["init_args"]
         checkpoint["noise_seed"] = self.noise_seed
-        checkpoint["optimizer_names"] = _names(self.trainer.optimizers)
+        checkpoint["optimizer_names"] = self._optimizer_names
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on with the noise of the run that wrote it, and after the epoch that it may have ended."""
         close_epoch(checkpoint)
         self.noise_seed = checkpoint.get("noise_seed", self.noise_seed)
-        self._resumed_optimizers = checkpoint.get("optimizer_names", []) if checkpoint.get("optimizer_states") else []
+        self._resumes = bool(checkpoint.get("optimizer_states"))
+        self._optimizer_names = checkpoint.get("optimizer_names", [])
 
     def setup(self, stage: str) -> None:
         """Take the seed that the run was started with; a resumed run then reads it from its checkpoint."""
@@ -363,7 +366,3 @@ def without_unnamed(init_args: Mapping[str, Any]) -> dict[str, Any]:
             and "<" in str(value.get("class_path"))
         )
     }
-
-
-def _names(optimizers: Any) -> list[str]:
-    return [type(optimizer).__name__ for optimizer in optimizers]

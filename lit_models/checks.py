@@ -40,15 +40,6 @@ def check_share(name: str, value: float) -> None:
         raise ValueError(f"{name} must be in [0, 1), got {value}")
 
 
-def check_made(name: str, made: Any, kind: type) -> None:
-    """Raise a TypeError where a factory given as `name` did not make a `kind`."""
-    if not isinstance(made, kind):
-        raise TypeError(
-            f"{name} must make a {kind.__module__}.{kind.__name__}, got one that makes a {type(made).__name__}: "
-            f"derive it from {kind.__name__}"
-        )
-
-
 def check_images(x: Tensor, image_shape: tuple[int, int, int]) -> None:
     """Raise a ValueError where `x` is not a batch of floating-point images of `image_shape`."""
     if not isinstance(x, Tensor) or not x.is_floating_point():

@@ -6,9 +6,10 @@ import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 
-from lit_models.checks import check_image_shape, check_images, check_made
+from lit_models.checks import check_image_shape, check_images
 from lit_models.classification import ClassificationModule
 from lit_models.networks import Encoder, EncoderCallable, PooledConvEncoder
+from lit_models.networks.base import make_network
 
 
 class LitClassifier(ClassificationModule):
@@ -45,8 +46,7 @@ class LitClassifier(ClassificationModule):
     ) -> None:
         super().__init__(num_classes, optimizer, lr_scheduler, label_smoothing)
         self.image_shape = check_image_shape(image_shape)
-        self.encoder = encoder(self.image_shape, num_classes, 0)
-        check_made("encoder", self.encoder, Encoder)
+        self.encoder = make_network("encoder", encoder, Encoder, self.image_shape, num_classes, 0)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits, (N, K), of images (N, C, H, W) in [0, 1]."""

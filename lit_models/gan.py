@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.optim.swa_utils import AveragedModel
 
 from lit_models.base import BaseModule, steps_each_batch
-from lit_models.checks import check_at_least, check_choice, check_count, check_image_shape, check_images, check_made
+from lit_models.checks import check_at_least, check_choice, check_count, check_image_shape, check_images
 from lit_models.functional.adversarial import (
     LOSSES,
     discriminator_loss,
@@ -35,6 +35,7 @@ from lit_models.networks import (
     Encoder,
     EncoderCallable,
 )
+from lit_models.networks.base import make_network
 
 _SETTLING_BATCHES = 16
 _PROJECTIONS = 128
@@ -163,10 +164,8 @@ class LitGAN(BaseModule):
         self.make_lr_schedulers = (lr_scheduler_d, lr_scheduler_g)
 
         condition_dim = num_classes if conditional else 0
-        self.discriminator = discriminator(self.image_shape, 1, condition_dim)
-        self.generator = generator(latent_dim, self.image_shape, condition_dim)
-        check_made("discriminator", self.discriminator, Encoder)
-        check_made("generator", self.generator, Decoder)
+        self.discriminator = make_network("discriminator", discriminator, Encoder, self.image_shape, 1, condition_dim)
+        self.generator = make_network("generator", generator, Decoder, latent_dim, self.image_shape, condition_dim)
         if gradient_penalty and any(isinstance(layer, _BATCH_NORMS) for layer in self.discriminator.modules()):
             rank_zero_warn(
                 "gradient_penalty takes the gradient of each image alone, which batch norm in the discriminator mixes "

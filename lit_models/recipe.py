@@ -13,6 +13,8 @@ from typing import Any
 
 import torch
 
+from lit_models.functional.factories import unwrap
+
 # A checkpoint is data and must not choose what code runs: nothing outside these is imported for it.
 TRUSTED = ("lit_models", "torch.optim", "torch.nn", "lightning.pytorch.cli")
 
@@ -20,7 +22,7 @@ TRUSTED = ("lit_models", "torch.optim", "torch.nn", "lightning.pytorch.cli")
 def describe(value: Any) -> Any:
     """Plain data that say what `value` is: numbers and strings themselves, a factory as a recipe.
 
-    Lambdas and functions within functions have no import path: they become `{"class_path": "<lambda>"}`, which `build`
+    Lambdas and functions within functions have no import path: their class path is "<lambda>", which `build`
     refuses.
 
     Example:
@@ -34,12 +36,8 @@ def describe(value: Any) -> Any:
     if isinstance(value, Sequence):
         return [describe(item) for item in value]
     if isinstance(value, partial):
-        # jsonargparse's factories are a partial of its own functions with the class as last argument
-        return {
-            "class_path": _path(value.args[-1] if value.args else value.func),
-            "init_args": describe(value.keywords),
-        }
-    return {"class_path": _path(value)}
+        return {"class_path": _path(unwrap(value)), "init_args": describe(value.keywords)}
+    return {"class_path": _path(value), "init_args": {}}
 
 
 def build(recipe: Any, trusted: Sequence[str] = ()) -> Any:

@@ -1,9 +1,14 @@
 """The shape contract of networks: Encoder and Decoder, and the factories that models take."""
 
 from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+
+from lit_models.functional.factories import unwrap
+
+Made = TypeVar("Made", bound=nn.Module)
 
 
 class Encoder(nn.Module):
@@ -73,6 +78,33 @@ ActivationCallable = Callable[[], nn.Module]
 
 NormCallable = Callable[[int], nn.Module]
 """Makes a normalization of so many channels, such as `torch.nn.BatchNorm2d`."""
+
+
+def make_network(name: str, factory: Any, kind: type[Made], *sizes: Any) -> Made:
+    """What a factory makes of these sizes.
+
+    Args:
+        name: of the argument, for the error.
+        factory: an `EncoderCallable` or `DecoderCallable`.
+        kind: what it has to make.
+        sizes: what it is called with.
+
+    Raises:
+        TypeError: it makes something else.
+
+    Example:
+        >>> make_network("encoder", nn.Linear, Encoder, (1, 28, 28), 40, 0)
+        Traceback (most recent call last):
+        TypeError: encoder must make a lit_models.networks.base.Encoder, got Linear: derive it from Encoder
+    """
+    found = unwrap(factory)
+    made = None if isinstance(found, type) and not issubclass(found, kind) else factory(*sizes)
+    if not isinstance(made, kind):
+        got = found if made is None else type(made)
+        raise TypeError(
+            f"{name} must make a {kind.__module__}.{kind.__name__}, got {got.__name__}: derive it from {kind.__name__}"
+        )
+    return made
 
 
 class PlaneOfCondition(nn.Module):

@@ -331,9 +331,9 @@ def test_arguments_out_of_range(options: dict, message: str) -> None:
 
 
 def test_networks_of_the_wrong_kind() -> None:
-    with pytest.raises(TypeError, match=r"discriminator must make a lit_models.networks.base.Encoder, got .* Linear"):
+    with pytest.raises(TypeError, match=r"discriminator must make a lit_models.networks.base.Encoder, got Linear"):
         LitGAN(SHAPE, discriminator=lambda *sizes: nn.Linear(1, 1))
-    with pytest.raises(TypeError, match=r"generator must make a lit_models.networks.base.Decoder, got .* MLPEncoder"):
+    with pytest.raises(TypeError, match=r"generator must make a lit_models.networks.base.Decoder, got MLPEncoder"):
         LitGAN(SHAPE, generator=lambda *sizes: MLPEncoder(SHAPE, 1))
 
 

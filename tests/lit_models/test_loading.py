@@ -95,17 +95,25 @@ VAE = "lit_models.vae.LitVAE"
 @pytest.mark.parametrize(
     ("recipe", "kind", "message"),
     [
-        ({"class_path": "os.system", "init_args": {"command": "touch harm"}}, ValueError, "os.system, which is in none"),
+        (
+            {"class_path": "os.system", "init_args": {"command": "touch harm"}},
+            ValueError,
+            "os.system, which is in none",
+        ),
         ({"class_path": "posix.system", "init_args": {}}, ValueError, "posix.system, which is in none of the modules"),
         # a module's own imports are not its classes
         ({"class_path": "lit_models.recipe.import_module", "init_args": {"name": "this"}}, ValueError, "in none of"),
-        ({"class_path": "lit_models.networks.MLPEncoder", "init_args": {}}, ValueError, "MLPEncoder as its model, which"),
+        (
+            {"class_path": "lit_models.networks.MLPEncoder", "init_args": {}},
+            ValueError,
+            "MLPEncoder as its model, which",
+        ),
         ({"class_path": "lit_models.nothing.Here", "init_args": {}}, ValueError, "Here, which cannot be imported"),
         ({"class_path": "lit_models.base.STAGES", "init_args": {}}, ValueError, "STAGES"),
         (
             {"class_path": VAE, "init_args": {"image_shape": SHAPE, "encoder": {"class_path": "torch.nn.Linear"}}},
             TypeError,
-            "argument|Encoder",
+            "encoder must make a lit_models.networks.base.Encoder, got Linear: derive it",
         ),
         (
             {"class_path": VAE, "init_args": {"image_shape": SHAPE, "encoder": {"class_path": "subprocess.Popen"}}},
@@ -118,9 +126,13 @@ VAE = "lit_models.vae.LitVAE"
                 "init_args": {"image_shape": SHAPE, "encoder": {"class_path": "lit_models.networks.ConvDecoder"}},
             },
             TypeError,
-            "encoder must make a lit_models.networks.base.Encoder|argument",
+            r"encoder must make a lit_models.networks.base.Encoder, got ConvDecoder: derive it",
         ),
-        ({"class_path": VAE, "init_args": {"image_shape": SHAPE, "encoder": {"class_path": "<lambda>"}}}, ValueError, "<l"),
+        (
+            {"class_path": VAE, "init_args": {"image_shape": SHAPE, "encoder": {"class_path": "<lambda>"}}},
+            ValueError,
+            "<l",
+        ),
         (None, ValueError, "does not say how its model was made.* Train the model again with its config.yaml"),
     ],
 )
@@ -132,7 +144,7 @@ def test_what_a_recipe_may_not_name(recipe: Any, kind: type[Exception], message:
 
 
 def test_an_encoder_that_is_none_is_refused_in_words() -> None:
-    with pytest.raises(TypeError, match=r"encoder must make a lit_models.networks.base.Encoder, got one that .* Linear"):
+    with pytest.raises(TypeError, match=r"encoder must make a lit_models.networks.base.Encoder, got Linear"):
         LitVAE(SHAPE, encoder=lambda *sizes: nn.Linear(784, 40))
 
 
@@ -151,7 +163,9 @@ def test_files_that_are_no_checkpoints(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not a checkpoint of tensors and plain values"):
         load_model(tmp_path / "harm.ckpt")
     assert not (tmp_path / "harm").exists()
-    with pytest.raises(ValueError, match=r"holds a LitVAE, which does not classify: pass a checkpoint of LitClassifier"):
+    with pytest.raises(
+        ValueError, match=r"holds a LitVAE, which does not classify: pass a checkpoint of LitClassifier"
+    ):
         load_classifier(str(path))
 
 

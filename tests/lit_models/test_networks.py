@@ -81,7 +81,9 @@ def test_every_encoder_works_in_every_model_that_takes_one(make) -> None:
 @pytest.mark.parametrize("make", [ConvEncoder, ConvDecoder])
 def test_a_size_that_the_strides_do_not_divide(make) -> None:
     sizes = ((1, 30, 28), 5) if make is ConvEncoder else (5, (1, 30, 28))
-    message = r"2 layers of stride 2 need height and width divisible by 4, got 30 x 28: resize the images to 32 x 28, or"
+    message = (
+        r"2 layers of stride 2 need height and width divisible by 4, got 30 x 28: resize the images to 32 x 28, or"
+    )
     with pytest.raises(ValueError, match=message):
         make(*sizes, channels=[4, 8])
 

@@ -194,7 +194,7 @@ def test_a_model_made_by_hand_loads_from_its_checkpoint(tmp_path: Path) -> None:
         "class_path": "lit_models.networks.mlp.MLPEncoder",
         "init_args": {"hidden_dims": [8]},
     }
-    loaded = LitVAE.load_from_checkpoint(path)
+    loaded = LitVAE.load_from_checkpoint(path, trusted=["tests"])
     assert loaded.conditional
     for name, parameter in model.named_parameters():
         assert torch.equal(parameter, loaded.get_parameter(name)), name
