@@ -9,12 +9,10 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 Settings = dict[str, str | int | float]
 
-# The page shows the first five settings. It takes its columns from one of the runs, so they have the same names in all.
-_FIRST = {
-    "code": ("latent_dim", "hidden_dim", "num_features"),
-    "loss": ("likelihood", "loss", "learning"),
-    "learning rate": ("optimizer.lr", "optimizer_g.lr", "optimizer_d.lr"),
-}
+# The page shows the first five settings in the order of their names, hence the numbers. It takes its columns from one
+# of the runs, so all runs have these.
+_MODEL, _CODE, _LOSS, _RATE, _SEED = "1 model", "2 code", "3 loss", "4 learning rate", "5 seed"
+_SOURCES = {_CODE: ("latent_dim", "hidden_dim", "num_features"), _LOSS: ("likelihood", "loss", "learning")}
 # what does not tell runs apart
 _LEFT_OUT = ("download", "drop_last")
 _PATHS = ("_dir", "_path", "ckpt", "checkpoint")
@@ -24,11 +22,12 @@ class HParamsPage(Callback):
     """Writes settings and best figure of a run to TensorBoard's HParams page when a fit ends, also when it fails.
 
     Args:
-        settings: name and value of each column, from left to right; see `page_settings`.
+        settings: name and value of each column, see `page_settings`; the page sorts them by name. The learning rate
+            is added, as the last optimizer (a GAN's generator's) began with it.
         monitor: name of the figure that judges the run, logged by the model. Its best value is the column `best`.
 
     Example:
-        >>> callback = HParamsPage({"model": "LitVAE", "seed": 0}, monitor="val/loss")
+        >>> callback = HParamsPage({"1 model": "LitVAE", "5 seed": "0"}, monitor="val/loss")
     """
 
     def __init__(self, settings: Settings, monitor: str) -> None:
@@ -48,9 +47,12 @@ class HParamsPage(Callback):
         best = self._best(trainer)
         if trainer.state.fn != "fit" or best is None or not loggers:
             return
+        group = trainer.optimizers[-1].param_groups[0]
+        rate = float(group.get("initial_lr", group["lr"]))  # schedulers note what they began with
+        settings = {**self.settings, _RATE: rate, "judged by": self.monitor}
         for logger in loggers:
             # a tag of its own: under the figure's own name its curve would get a point
-            logger.log_hyperparams({**self.settings, "judged by": self.monitor}, {"best": best}, trainer.global_step)
+            logger.log_hyperparams(settings, {"best": best}, trainer.global_step)
 
     def _best(self, trainer: Trainer) -> float | None:
         for callback in trainer.checkpoint_callbacks:
@@ -62,29 +64,29 @@ class HParamsPage(Callback):
 
 
 def page_settings(config: Mapping[str, Any]) -> Settings:
-    """Settings of a run for the HParams page: first what tells runs apart, at the end the others; no paths.
+    """Settings of a run for the HParams page: first what tells runs apart, then the others; no paths.
 
     Args:
         config: a run's config as nested dicts, with `model`, `data` and `seed_everything`.
 
     Returns:
-        Columns from left to right: model, code (its width), loss, learning rate, seed, then every other setting of
-        model and data. Booleans are words, since the page shows numbers only.
+        Model, width of the code, loss and seed, numbered, and every other setting of model and data. Booleans and the
+        seed are words: the page would show them as 1.0000.
 
     Example:
         >>> model = {"class_path": "lit_models.LitVAE", "init_args": {"latent_dim": 2, "likelihood": "bernoulli"}}
         >>> page_settings({"model": model, "seed_everything": 0})
-        {'model': 'LitVAE', 'code': 2, 'loss': 'bernoulli', 'learning rate': '', 'seed': 0, 'data': ''}
+        {'1 model': 'LitVAE', '2 code': 2, '3 loss': 'bernoulli', '5 seed': '0', 'data': ''}
     """
     flat = _flatten(config["model"])
     del flat[""]  # the class itself
-    sources = {column: [name for name in names if name in flat][:1] for column, names in _FIRST.items()}
+    sources = {column: [name for name in names if name in flat][:1] for column, names in _SOURCES.items()}
     first = {column: flat.pop(names[0]) if names else "" for column, names in sources.items()}
     others = {f"model.{name}": value for name, value in flat.items()}
     others |= {f"data.{name}": value for name, value in _flatten(config.get("data") or {}).items() if name}
     kept = {name: value for name, value in others.items() if not name.endswith((*_LEFT_OUT, *_PATHS))}
     data = _class_name(config.get("data") or {})
-    return {"model": _class_name(config["model"]), **first, "seed": config["seed_everything"], "data": data, **kept}
+    return {_MODEL: _class_name(config["model"]), **first, _SEED: str(config["seed_everything"]), "data": data, **kept}
 
 
 def _class_name(config: Mapping[str, Any]) -> str:

@@ -44,12 +44,10 @@ def load(path: Path) -> dict:
     return torch.load(path, weights_only=True)
 
 
-def go_on(root: Path, name: str, checkpoint: Path) -> None:
+def go_on(root: Path, name: str, checkpoint: Path, *words: str) -> None:
     """Resume; and not begin anew, which equal seeds would bring to the same end."""
-    assert (
-        f"Restored all states from the checkpoint at {checkpoint}"
-        in start(root, name, f"--ckpt_path={checkpoint}").finish()
-    )
+    said = start(root, name, f"--ckpt_path={checkpoint}", *words).finish()
+    assert f"Restored all states from the checkpoint at {checkpoint}" in said
 
 
 def assert_equal_ends(root: Path, one: str, other: str) -> None:
@@ -121,13 +119,12 @@ def test_a_disk_that_fills_up(root: Path, tmp_path: Path) -> None:
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", disk], check=False).returncode:
         pytest.skip("only the superuser may mount a small tmpfs")
     try:
-        said = start(disk, "small", "--trainer.callbacks.filename={step}", "--trainer.callbacks.save_top_k=-1").finish(
-            1
-        )
+        named = "--trainer.callbacks.filename={step}"
+        said = start(disk, "small", named, "--trainer.callbacks.save_top_k=-1").finish(1)
         assert re.search(r"\.ckpt could not be written \(.*\); .* Make room, or pass another folder", said)
         whole = [path for path in checkpoints(disk, "small").iterdir() if load(path)["global_step"]]
         newest = max(whole, key=lambda path: path.stat().st_mtime_ns)
-        go_on(root, "roomier", newest)
+        go_on(root, "roomier", newest, named)
     finally:
         subprocess.run(["umount", disk], check=True)
     assert_equal_ends(root, "whole", "roomier")
