@@ -12,16 +12,23 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
 from benchmarks.turns import Clock, Setting
-from datamodules import FashionMNISTDataModule, ImageDataModule, KMNISTDataModule, MNISTDataModule
-from lit_models import LitDCGAN, LitProbe, LitRBM, LitVAE
+from datamodules import (
+    EncodedDataModule,
+    FashionMNISTDataModule,
+    ImageDataModule,
+    KMNISTDataModule,
+    MNISTDataModule,
+    TensorDataModule,
+)
+from lit_models import LitGAN, LitProbe, LitRBM, LitVAE
 from lit_models.functional.adversarial import discriminator_loss, generator_loss
 from lit_models.functional.elbo import bernoulli_nll, reparameterize, standard_normal_kl
 from lit_models.functional.rbm import free_energy, gibbs_chain, hidden_logits
 
 
-def train(data: ImageDataModule, step: Callable[[Tensor, Tensor], None], setting: Setting, clock: Clock) -> None:
+def train(data: TensorDataModule, step: Callable[[Tensor, Tensor], None], setting: Setting, clock: Clock) -> None:
     """All epochs over a data module's train split; `step` takes floats in [0, 1], or codes, and labels."""
-    images, labels = (part.to(setting.device) for part in data.splits["train"])
+    images, labels = (part.to(setting.device) for part in data.split("train"))
     for _ in range(setting.epochs):
         clock.start()
         for index in torch.randperm(len(images), device=setting.device).split(128)[: setting.steps]:
@@ -40,15 +47,13 @@ def _set_up(
 
 def vae(setting: Setting, clock: Clock, conditional: bool, bfloat16: bool = False) -> None:
     """The VAE on Fashion-MNIST."""
-    model = LitVAE((1, 28, 28), num_classes=10, latent_dim=20, hidden_dims=[400], conditional=conditional).to(
-        setting.device
-    )
+    model = LitVAE((1, 28, 28), conditional=conditional).to(setting.device)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
 
     def step(x: Tensor, y: Tensor) -> None:
         condition = one_hot(y, 10).float() if conditional else None
         with torch.autocast(setting.device, torch.bfloat16, enabled=bfloat16):
-            mu, log_variance = model.encoder(x, condition)
+            mu, log_variance = model.encoder(x, condition).chunk(2, 1)
             logits = model.decoder(reparameterize(mu, log_variance), condition)
             loss = bernoulli_nll(logits, x).mean() + standard_normal_kl(mu, log_variance).mean()
         loss.backward()
@@ -62,12 +67,12 @@ def rbm(setting: Setting, clock: Clock, hidden_dim: int) -> None:
     """CD-5 on KMNIST."""
     data = _set_up(KMNISTDataModule, setting.data_dir, 0.0)
     model = LitRBM((1, 28, 28), hidden_dim=hidden_dim)
-    model.standardize(part.float() / 255 for part in data.splits["train"][0].split(1000))
+    model.fit_scale(part.float() / 255 for part in data.split("train")[0].split(1000))
     model.to(setting.device)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
 
     def step(x: Tensor, y: Tensor) -> None:
-        parameters, v = model.parameters_of_rbm(), model.scale(x)
+        parameters, v = model.rbm, model.scale(x)
         logits = hidden_logits(parameters, v)
         chain, _ = gibbs_chain(parameters, logits.detach(), 5)
         loss = (free_energy(parameters, v, logits) - free_energy(parameters, chain)).mean()
@@ -80,7 +85,7 @@ def rbm(setting: Setting, clock: Clock, hidden_dim: int) -> None:
 
 def dcgan(setting: Setting, clock: Clock, bfloat16: bool = False) -> None:
     """Both players on MNIST."""
-    model = LitDCGAN((1, 28, 28)).to(setting.device)
+    model = LitGAN((1, 28, 28)).to(setting.device)
     discriminator, generator = model.discriminator, model.generator
     options = {"lr": 2e-4, "betas": (0.5, 0.999), "fused": True}
     optimizer_d = torch.optim.Adam(discriminator.parameters(), **options)  # type: ignore[arg-type]
@@ -88,7 +93,7 @@ def dcgan(setting: Setting, clock: Clock, bfloat16: bool = False) -> None:
 
     def step(x: Tensor, y: Tensor) -> None:
         with torch.autocast(setting.device, torch.bfloat16, enabled=bfloat16):
-            generated = generator(torch.randn(len(x), 100, device=setting.device))
+            generated = generator(torch.randn(len(x), 100, device=setting.device)).tanh()
             logits = discriminator(2 * x - 1).float(), discriminator(generated.detach()).float()
             loss = discriminator_loss(*logits, "minimax")
         loss.backward()
@@ -108,9 +113,11 @@ def dcgan(setting: Setting, clock: Clock, bfloat16: bool = False) -> None:
 def probe(setting: Setting, clock: Clock) -> None:
     """A linear layer on an untrained discriminator's features of 6,000 images, computed once."""
     data = _set_up(MNISTDataModule, setting.data_dir, 0.0, train_fraction=0.1)
-    model = LitProbe((1, 28, 28), encoder=LitDCGAN((1, 28, 28)).eval()).to(setting.device)
-    data.encode_images("train", lambda x: model.codes(x.to(setting.device)).cpu(), owner=model)
-    head: nn.Module = model.heads[0]
+    codes = EncodedDataModule(data, LitGAN((1, 28, 28)).eval().to(setting.device), baseline=False)
+    codes.setup()
+    model = LitProbe(codes.input_shape)
+    model.fit_scale([codes.split("train")[0]])
+    head: nn.Module = model.to(setting.device).heads[0]
     optimizer = torch.optim.AdamW(head.parameters(), lr=1e-3, weight_decay=1.0, fused=True)
 
     def step(x: Tensor, y: Tensor) -> None:
@@ -118,21 +125,21 @@ def probe(setting: Setting, clock: Clock) -> None:
         optimizer.step()
         optimizer.zero_grad()
 
-    train(data, step, setting, clock)
+    train(codes, step, setting, clock)
 
 
 def untrained_vae() -> LitVAE:
     """The same for everybody who asks."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return LitVAE((1, 28, 28), latent_dim=20, hidden_dims=[400])
+        return LitVAE((1, 28, 28))
 
 
 @torch.no_grad()
 def codes(data_dir: str) -> np.ndarray:
     """(10000, 20), of the test split."""
     data = _set_up(FashionMNISTDataModule, data_dir, 0.0)
-    return untrained_vae().encode(data.splits["test"][0].float() / 255).numpy()
+    return untrained_vae().encode(data.split("test")[0].float() / 255).numpy()
 
 
 def tsne(setting: Setting, clock: Clock) -> None:

@@ -16,7 +16,7 @@ from torchvision.transforms import ToTensor
 
 from benchmarks.bare import untrained_vae
 from benchmarks.turns import Clock, Setting
-from lit_models.networks.dcgan import Discriminator, Generator
+from lit_models.networks import DCGANDiscriminator, DCGANGenerator
 
 
 def train(dataset: Dataset, step: Callable[[Tensor, Tensor], float], setting: Setting, clock: Clock) -> None:
@@ -113,13 +113,13 @@ def rbm(setting: Setting, clock: Clock, hidden_dim: int) -> None:
 
 def dcgan(setting: Setting, clock: Clock) -> None:
     """Both players on 57,000 images of MNIST; the networks are this project's."""
-    discriminator = Discriminator((1, 28, 28), dropout=0.3).to(setting.device)
-    generator = Generator((1, 28, 28), latent_dim=100).to(setting.device)
+    discriminator = DCGANDiscriminator((1, 28, 28)).to(setting.device)
+    generator = DCGANGenerator(100, (1, 28, 28)).to(setting.device)
     optimizer_d = torch.optim.Adam(discriminator.parameters(), lr=2e-4, betas=(0.5, 0.999))
     optimizer_g = torch.optim.Adam(generator.parameters(), lr=2e-4, betas=(0.5, 0.999))
 
     def step(x: Tensor, y: Tensor) -> float:
-        generated = generator(torch.randn(len(x), 100, device=setting.device))
+        generated = generator(torch.randn(len(x), 100, device=setting.device)).tanh()
         loss_d = softplus(-discriminator(2 * x - 1)).mean() + softplus(discriminator(generated.detach())).mean()
         optimizer_d.zero_grad()
         loss_d.backward()
@@ -136,7 +136,7 @@ def dcgan(setting: Setting, clock: Clock) -> None:
 
 def probe(setting: Setting, clock: Clock) -> None:
     """A linear layer on a discriminator's features of 6,000 images, which every epoch computes anew."""
-    encoder = Discriminator((1, 28, 28), dropout=0.3).to(setting.device).eval()
+    encoder = DCGANDiscriminator((1, 28, 28)).to(setting.device).eval()
     layer = nn.Linear(8192, 10).to(setting.device)
     optimizer = torch.optim.Adam(layer.parameters(), lr=1e-3)
 

@@ -5,6 +5,7 @@ Run: uv run python -m benchmarks.rbm_frontier --data_dir data
 
 import argparse
 import tempfile
+from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -36,7 +37,8 @@ class FrontierPoints(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Add a point; nothing here draws random numbers, so training goes on as it would have."""
         if trainer.current_epoch + 1 in EPOCHS:
-            x = vars(trainer)["datamodule"].splits["test"][0].to(pl_module.device) / 255
+            data: Any = trainer.datamodule  # type: ignore[attr-defined]
+            x = data.split("test")[0].to(pl_module.device) / 255
             mse = (pl_module.reconstruct(x) - x).square().mean()  # type: ignore[operator]
             self.points.append((mse.item(), pl_module.log_likelihood(x).mean().item()))  # type: ignore[operator]
 

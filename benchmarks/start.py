@@ -16,8 +16,7 @@ from benchmarks.options import add_count, check_data, make_parser
 
 # the same clock for parent and child, so that the interpreter's own start counts
 _CHILD = """
-import gc, sys, time
-gc.disable()  # as train.py does
+import sys, time
 marks = [("Python starts", time.monotonic())]
 import torch
 marks.append(("import torch", time.monotonic()))

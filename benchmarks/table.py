@@ -6,8 +6,6 @@ over all epochs but the first, and in brackets the fastest and slowest. The rati
 run one after the other. The probe's notebook encodes the images again each epoch; (b) and (c) did it once, before the
 clock starts. A step of t-SNE is all of it, for 10,000 codes. The data must be there already.
 
-Where there is no GPU, train.py has torch not look for one; CUDA_VISIBLE_DEVICES= before the command does so for all.
-
 Run: uv run python -m benchmarks.table --data_dir data
 """
 

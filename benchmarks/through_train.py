@@ -13,21 +13,21 @@ import train
 from benchmarks.bare import untrained_vae
 from benchmarks.timer import EpochTimer, TestEndStart, TestEndStop
 from benchmarks.turns import Clock, Setting
-from lit_models import LitDCGAN
+from lit_models import LitGAN
 
 
-def config(setting: Setting, clock: Clock, name: str, words: Sequence[str] = ()) -> None:
+def config(setting: Setting, clock: Clock, name: str, words: Sequence[str] = (), folder: str = "data.data_dir") -> None:
     """`train.py fit` with a file of configs/ and more words, its logging, checkpoints and callbacks on."""
     EpochTimer.clock = clock
     with tempfile.TemporaryDirectory() as runs:
         length = [f"--trainer.max_epochs={setting.epochs}", f"--trainer.limit_train_batches={setting.steps}"]
-        command = ["fit", f"--config=configs/{name}.yaml", *_where(setting, runs), *length, *words]
+        command = ["fit", f"--config=configs/{name}.yaml", *_where(setting, runs, folder), *length, *words]
         train.main([*command, f"--trainer.callbacks={_callbacks(name)}"])
 
 
-def _where(setting: Setting, runs: str) -> list[str]:
+def _where(setting: Setting, runs: str, folder: str = "data.data_dir") -> list[str]:
     accelerator = "gpu" if setting.device == "cuda" else "cpu"
-    data = [f"--data.data_dir={setting.data_dir}", f"--trainer.default_root_dir={runs}"]
+    data = [f"--{folder}={setting.data_dir}", f"--trainer.default_root_dir={runs}"]
     return [*data, f"--trainer.accelerator={accelerator}", "--trainer.devices=1"]
 
 
@@ -40,8 +40,9 @@ def _callbacks(name: str) -> str:
 
 def probe(setting: Setting, clock: Clock) -> None:
     """The probe of an untrained discriminator, without the baseline beside it."""
-    with _untrained(LitDCGAN((1, 28, 28))) as checkpoint:
-        config(setting, clock, "probe_mnist", ["--model.encoder=random", f"--model.encoder_ckpt={checkpoint}"])
+    with _untrained(LitGAN((1, 28, 28))) as checkpoint:
+        words = [f"--data.encoder.checkpoint={checkpoint}", "--data.baseline=false"]
+        config(setting, clock, "probe_mnist", words, folder="data.data.data_dir")
 
 
 def tsne(setting: Setting, clock: Clock) -> None:

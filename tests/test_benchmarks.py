@@ -41,7 +41,7 @@ def test_grown_data_are_read_as_the_data_so_many_times(fake_data: Path, tmp_path
     def train_split(folder: Path) -> tuple[torch.Tensor, torch.Tensor]:
         data = FashionMNISTDataModule(str(folder), val_fraction=0)
         data.setup()
-        return data.splits["train"]
+        return data.split("train")
 
     growth.repeat(fake_data, tmp_path / "grown", times=3)
     (images, labels), (grown, grown_labels) = train_split(fake_data), train_split(tmp_path / "grown")

@@ -17,22 +17,26 @@ def a_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of some encoder, for the configs that look at one."""
     root = tmp_path_factory.mktemp("encoder")
     data = ["--data=DigitsDataModule", "--trainer.enable_progress_bar=false", f"--trainer.default_root_dir={root}"]
-    train.main(["fit", "--model=LitVAE", "--model.hidden_dims=[16]", *data, "--trainer.max_epochs=1"])
+    train.main(["fit", "--model=LitVAE", "--model.latent_dim=4", *data, "--trainer.max_epochs=1"])
     return root / "LitVAE" / "version_0" / "checkpoints" / "last.ckpt"
+
+
+def where(config: Path, fake_data: Path, batch_size: int, checkpoint: Path) -> list[str]:
+    """The words that point a config at small data, and one that looks at an encoder at a checkpoint."""
+    encodes = "EncodedDataModule" in config.read_text()
+    data = "data.data" if encodes else "data"
+    words = [f"--config={config}", f"--{data}.data_dir={fake_data}", f"--{data}.batch_size={batch_size}"]
+    return words + [f"--data.encoder.checkpoint={checkpoint}"] * encodes
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
 def test_config_trains_and_tests(config: Path, fake_data: Path, tmp_path: Path, a_checkpoint: Path) -> None:
     arguments = [
-        f"--config={config}",
-        f"--data.data_dir={fake_data}",
-        "--data.batch_size=32",
+        *where(config, fake_data, 32, a_checkpoint),
         f"--trainer.default_root_dir={tmp_path}",
         "--trainer.enable_progress_bar=false",
         "--trainer.accelerator=cpu",
     ]
-    if "encoder_ckpt" in config.read_text():
-        arguments.append(f"--model.encoder_ckpt={a_checkpoint}")
     train.main(["fit", *arguments, "--trainer.max_epochs=2", "--trainer.limit_train_batches=3"])
     run = tmp_path / config.stem / "version_0"
     assert (run / "checkpoints" / "last.ckpt").is_file()
@@ -49,10 +53,8 @@ def test_config_trains_and_tests(config: Path, fake_data: Path, tmp_path: Path, 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
 def test_config_trains_on_two_processes(config: Path, fake_data: Path, tmp_path: Path, a_checkpoint: Path) -> None:
     """As it is, without a flag but for the devices: weights equal to the bit, and each picture made once."""
-    words = [f"--config={config}", f"--data.data_dir={fake_data}", f"--trainer.default_root_dir={tmp_path}"]
-    if "encoder_ckpt" in config.read_text():
-        words.append(f"--model.encoder_ckpt={a_checkpoint}")
-    words += ["--data.batch_size=16", "--trainer.max_epochs=2", "--trainer.limit_train_batches=3"]
+    words = [*where(config, fake_data, 16, a_checkpoint), f"--trainer.default_root_dir={tmp_path}"]
+    words += ["--trainer.max_epochs=2", "--trainer.limit_train_batches=3"]
     fit_on_two(tmp_path, *words, "--trainer.log_every_n_steps=1", "--trainer.callbacks+=tests.ranks.WeightsPerRank")
     run = tmp_path / config.stem / "version_0"
     assert [path.name for path in run.parent.iterdir()] == ["version_0"]

@@ -8,18 +8,23 @@ import torch
 import train
 
 ADAM = "torch.optim.Adam"
+WIDTHS = ["--model.encoder.hidden_dims=[8]", "--model.decoder.hidden_dims=[8]"]
+DIGITS = "{class_path: DigitsDataModule, init_args: {batch_size: 32}}"
 MODELS = {
-    "vae": ["--model=LitVAE", "--model.hidden_dims=[8]", "--model.lr_scheduler=CosineAnnealingLR"],
-    "cvae": ["--model=LitVAE", "--model.hidden_dims=[8]", "--model.conditional=true"],
+    "vae": ["--model=LitVAE", *WIDTHS, "--model.lr_scheduler=CosineAnnealingLR"],
+    "cvae": ["--model=LitVAE", *WIDTHS, "--model.conditional=true"],
     "gan": [
-        "--model=LitDCGAN",
+        "--model=LitGAN",
+        "--model.generator=ConvDecoder",
+        "--model.generator.channels=[8, 4]",
+        "--model.generator.norm=torch.nn.BatchNorm2d",
         "--data.batch_size=8",
         "--model.ema_decay=0.9",
         "--model.lr_scheduler_d=CosineAnnealingLR",
         "--model.lr_scheduler_d.T_max=3",
     ],
     "rbm": ["--model=LitRBM", "--model.sigma=per_pixel", "--model.chains=persistent", "--model.num_chains=16"],
-    "probe": ["--model=LitProbe", "--model.encoder_ckpt={encoder}", "--model.optimizer.lr=0.01"],
+    "probe": ["--model=LitProbe", "--model.optimizer.lr=0.01", "--data=EncodedDataModule", f"--data.data={DIGITS}"],
 }
 MODELS["vae"].append("--model.lr_scheduler.T_max=3")
 
@@ -27,9 +32,10 @@ MODELS["vae"].append("--model.lr_scheduler.T_max=3")
 def fit(root: Path, name: str, *words: str) -> Path:
     """Train for 3 epochs, with a checkpoint every 2 steps; the run's folder of checkpoints."""
     checkpoints = "{class_path: RunCheckpoint, init_args: {every_n_train_steps: 2, save_top_k: -1}}"
+    digits = [] if any(word.startswith("--data=") for word in words) else ["--data=DigitsDataModule"]
     usual = [
-        "--data=DigitsDataModule",
-        "--data.batch_size=32",
+        *digits,
+        *["--data.batch_size=32"] * len(digits),
         "--trainer.limit_train_batches=5",
         "--trainer.max_epochs=3",
         f"--trainer.callbacks=[{checkpoints}]",
@@ -65,7 +71,7 @@ def test_resume_is_exact(model: str, tmp_path: Path) -> None:
     words = MODELS[model]
     if model == "probe":
         encoder = fit(tmp_path, "encoder", *MODELS["vae"]) / "last.ckpt"
-        words = [word.format(encoder=encoder) for word in words]
+        words = [*words, "--data.encoder=lit_models.load_model", f"--data.encoder.checkpoint={encoder}"]
     whole = fit(tmp_path, "whole", *words)
     wanted = weights(whole / "last.ckpt")
     for step in (8, 10) if model == "gan" else (4, 8, 10, 12):  # its runs are slow

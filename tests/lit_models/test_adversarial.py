@@ -22,6 +22,8 @@ def naive_d(real: torch.Tensor, generated: torch.Tensor, loss: str) -> torch.Ten
         return -(real.sigmoid().log().mean() + (1 - generated.sigmoid()).log().mean())
     if loss == "hinge":
         return -(torch.minimum(real - 1, torch.zeros(1)).mean() + torch.minimum(-generated - 1, torch.zeros(1)).mean())
+    if loss == "wasserstein":
+        return -(real.mean() - generated.mean())
     return ((real - 1) ** 2).mean() / 2 + (generated**2).mean() / 2
 
 
@@ -30,6 +32,7 @@ def naive_g(generated: torch.Tensor, loss: str) -> torch.Tensor:
         "minimax": (1 - generated.sigmoid()).log().mean(),
         "non_saturating": -generated.sigmoid().log().mean(),
         "hinge": -generated.mean(),
+        "wasserstein": -generated.mean(),
         "least_squares": ((generated - 1) ** 2).mean() / 2,
     }[loss]
 
