@@ -217,11 +217,8 @@ class GenerativeCLI(LightningCLI):
         if k == 0 or (self._without_validation() and monitor.startswith("val/")):
             return [last]
         found: list[Callback] = [RunCheckpoint(**options | {"monitor": monitor, "filename": "best", "save_top_k": 1})]
-        if filename is not None:
+        if filename is not None or k != 1:  # by default named as Lightning does, epoch=4-step=1875.ckpt
             found.append(RunCheckpoint(**options | {"monitor": monitor}))
-        elif k != 1:
-            named = {"filename": "epoch{epoch:03d}", "auto_insert_metric_name": False}
-            found.append(RunCheckpoint(**options | {"monitor": monitor} | named))
         return [*found, last]
 
     def _plain_config(self) -> dict[str, Any]:

@@ -1,4 +1,9 @@
-"""What the examples in docstrings may take for granted."""
+"""What all tests and the examples in docstrings may take for granted."""
+
+import os
+
+# before torch is imported: the tests run side by side, and threads of several would wait for one another
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from typing import Any
 

@@ -302,8 +302,16 @@ class LitRBM(BaseModule):
         mean = mean_field_chain(rbm, logits, self.cd_steps)
         return mean, mean
 
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """See `BaseModule`; also keep sigma above its floor where a checkpoint was written before that was done."""
+        super().on_train_batch_start(batch, batch_idx)
+        self._raise_sigma()
+
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Keep sigma above its floor; from there the gradient may raise it again."""
+        self._raise_sigma()
+
+    def _raise_sigma(self) -> None:
         if self.log_sigma.requires_grad:
             with torch.no_grad():
                 self.log_sigma.clamp_(min=math.log(_SIGMA_FLOOR))

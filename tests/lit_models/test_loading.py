@@ -1,6 +1,5 @@
 """Checkpoints carry their recipe: any model comes back from it, and nothing else does."""
 
-import os
 import pickle
 from functools import partial
 from pathlib import Path
@@ -148,7 +147,7 @@ def test_an_encoder_that_is_none_is_refused_in_words() -> None:
         LitVAE(SHAPE, encoder=lambda *sizes: nn.Linear(784, 40))
 
 
-def test_files_that_are_no_checkpoints(tmp_path: Path) -> None:
+def test_files_that_are_no_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(FileNotFoundError, match=r"there is no checkpoint .*nowhere.ckpt: train.py fit writes them"):
         load_model(tmp_path / "nowhere.ckpt")
     path = save(LitVAE(SHAPE), tmp_path / "vae.ckpt")
@@ -158,7 +157,7 @@ def test_files_that_are_no_checkpoints(tmp_path: Path) -> None:
     torch.save({"weights": 1}, tmp_path / "other.ckpt")
     with pytest.raises(ValueError, match=r"other.ckpt is not a Lightning checkpoint: it has no state_dict"):
         load_model(tmp_path / "other.ckpt")
-    os.chdir(tmp_path)
+    monkeypatch.chdir(tmp_path)
     torch.save({"state_dict": {}, "recipe": Harmful()}, tmp_path / "harm.ckpt")
     with pytest.raises(ValueError, match="not a checkpoint of tensors and plain values"):
         load_model(tmp_path / "harm.ckpt")
