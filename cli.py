@@ -21,6 +21,7 @@ import datamodules
 import lit_models
 from callbacks import AtomicCheckpointIO, RunCheckpoint, SaveOnInterrupt, run_folder
 from callbacks.hparams_page import HParamsPage, page_settings
+from lit_models import networks
 from lit_models.loading import check_fits
 from precision import preferred_precision
 from runs import SaveConfig, check_experiment, find_checkpoint, root_folder, take_run_folder, version_of
@@ -281,12 +282,12 @@ def _shortest_way() -> str:
 
 def _known_names() -> str:
     rooms = {"model": lit_models, "data": datamodules, "trainer.callbacks": callbacks}
-    kinds = LightningModule, LightningDataModule, Callback
+    kinds = LightningModule, LightningDataModule, Callback, networks.Encoder, networks.Decoder
     lines = []
-    for key, room in rooms.items():
+    for key, room in [*rooms.items(), ("model's networks, such as --model.encoder", networks)]:
         found = {name: getattr(room, name) for name in room.__all__}
         names = [name for name, value in found.items() if isinstance(value, type) and issubclass(value, kinds)]
-        lines.append(f"--{key}: {', '.join(names)}. Options of one: --{key}.help NAME")
+        lines.append(f"--{key}: {', '.join(names)}" + (f". Options of one: --{key}.help NAME" if key in rooms else ""))
     return "\n".join(lines)
 
 
