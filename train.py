@@ -13,6 +13,9 @@ def main(args: ArgsType = None) -> GenerativeCLI:
 
     Returns:
         The command line object, with its `trainer`, `model` and `datamodule`.
+
+    Example:
+        >>> main(["fit", "--config=configs/quickstart.yaml"])  # doctest: +SKIP
     """
     return run(args)
 

@@ -129,7 +129,7 @@ def probe(setting: Setting, clock: Clock) -> None:
 
 
 def untrained_vae() -> LitVAE:
-    """The same for everybody who asks."""
+    """A VAE with random weights from a fixed seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return LitVAE((1, 28, 28))
@@ -137,7 +137,7 @@ def untrained_vae() -> LitVAE:
 
 @torch.no_grad()
 def codes(data_dir: str) -> np.ndarray:
-    """(10000, 20), of the test split."""
+    """Codes of Fashion-MNIST's test split by `untrained_vae`, (10000, 20)."""
     data = _set_up(FashionMNISTDataModule, data_dir, 0.0)
     return untrained_vae().encode(data.split("test")[0].float() / 255).numpy()
 

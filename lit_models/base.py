@@ -53,6 +53,17 @@ class BaseModule(LightningModule):
         needs_labels: whether batches must have labels.
         num_classes: number of classes that labels may name; 0 where labels are not used.
         init_args: the arguments that the model was made with; `hparams` has them as plain data.
+
+    Example:
+        >>> class Mean(BaseModule):
+        ...     def __init__(self, image_shape):
+        ...         super().__init__()
+        ...         self.image_shape = tuple(image_shape)
+        ...         self.mean = torch.nn.Parameter(torch.zeros(self.image_shape))
+        ...     def step(self, x, y, stage):
+        ...         return (x - self.mean).square().mean()
+        >>> Mean((1, 4, 4)).recipe["init_args"]
+        {'image_shape': [1, 4, 4]}
     """
 
     monitor = "val/loss"
@@ -145,13 +156,12 @@ class BaseModule(LightningModule):
     def training_batches(self) -> Iterator[Tensor]:
         """All inputs of the train split, on the model's device: what a model measures before it is trained.
 
-        They leave neither the random state nor a loader's place changed. With several processes each may see its share
-        alone.
+        The global random state stays as it was. With several processes each may see its share alone.
         """
         datamodule = getattr(self.trainer, "datamodule", None)
         hooks = self if datamodule is None else datamodule
         # our data modules can give all of it to every process, in a fixed order
-        whole = getattr(datamodule, "loader", None)
+        whole = getattr(datamodule, "loader", None) if hasattr(datamodule, "has_split") else None
         with torch.random.fork_rng(devices=[]):
             loader: Any = self.trainer.train_dataloader if whole is None else whole("train", sharded=False)
             for batch in loader:
@@ -351,12 +361,23 @@ class BaseModule(LightningModule):
 
 
 def steps_each_batch(scheduler: LRScheduler) -> bool:
-    """Whether a scheduler counts batches, as OneCycleLR does, and not epochs."""
+    """Whether a scheduler counts batches, as OneCycleLR does, and not epochs.
+
+    Example:
+        >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.1)
+        >>> steps_each_batch(OneCycleLR(optimizer, max_lr=1.0, total_steps=10))
+        True
+    """
     return isinstance(scheduler, OneCycleLR | CyclicLR)
 
 
 def without_unnamed(init_args: Mapping[str, Any]) -> dict[str, Any]:
-    """A recipe's arguments without optimizers and schedulers that have no import path: defaults take their place."""
+    """A recipe's arguments without optimizers and schedulers that have no import path: defaults take their place.
+
+    Example:
+        >>> without_unnamed({"beta": 1.0, "optimizer": {"class_path": "<lambda>", "init_args": {}}})
+        {'beta': 1.0}
+    """
     return {
         key: value
         for key, value in init_args.items()

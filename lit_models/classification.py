@@ -26,6 +26,17 @@ class ClassificationModule(BaseModule):
 
     Raises:
         ValueError: `num_classes` is below 2, `label_smoothing` out of its range.
+
+    Example:
+        >>> class Linear(ClassificationModule):
+        ...     def __init__(self, image_shape, num_classes):
+        ...         super().__init__(num_classes, torch.optim.Adam, None)
+        ...         self.image_shape = tuple(image_shape)
+        ...         self.layer = torch.nn.Linear(16, num_classes)
+        ...     def forward(self, x):
+        ...         return self.layer(x.flatten(1))
+        >>> Linear((1, 4, 4), 3).classify(torch.rand(2, 1, 4, 4)).shape
+        torch.Size([2, 3])
     """
 
     needs_labels = True

@@ -1,4 +1,4 @@
-"""Words for what goes wrong among an RBM's hidden units."""
+"""Warnings about an RBM's hidden units."""
 
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
@@ -16,6 +16,9 @@ def warn_of_hidden_units(epoch: int, activation: Tensor, saturated_share: float,
         activation: (H,) mean activation of each unit over the epoch, in [0, 1].
         saturated_share: share of the hidden probabilities below 0.01 or above 0.99.
         moved: by how much the strongest unit moves its pixels, in standard deviations of the data.
+
+    Example:
+        >>> warn_of_hidden_units(0, torch.tensor([0.4, 0.6]), saturated_share=0.1, moved=1.0)  # nothing to say
     """
     dead, always = int((activation < _DEAD).sum()), int((activation > 1 - _DEAD).sum())
     if dead or always:

@@ -1,4 +1,4 @@
-"""Any model from its checkpoint, without knowing its class beforehand."""
+"""Loading models from checkpoints."""
 
 import inspect
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from lit_models.recipe import build, read_checkpoint, recipe_of
 
 
 def load_model(checkpoint: str | Path, trained: bool = True, trusted: Sequence[str] = ()) -> LightningModule:
-    """The model of a checkpoint, ready to be looked at: on the CPU, in eval mode, without gradients.
+    """Load a model from its checkpoint, on the CPU, in eval mode, without gradients.
 
     A checkpoint says which class and which networks it needs, see `lit_models.recipe`. Only classes of this project and
     of PyTorch are imported for it, and of modules that the caller names.
@@ -27,6 +27,17 @@ def load_model(checkpoint: str | Path, trained: bool = True, trusted: Sequence[s
         FileNotFoundError: there is no such file.
         ValueError: it is truncated, says no recipe, or names something that is not trusted or is no model.
         TypeError: it names a network that is no network of the kind that the model takes.
+
+    Example:
+        >>> import tempfile
+        >>> from lightning.pytorch import Trainer
+        >>> from lit_models import LitVAE
+        >>> path = Path(tempfile.mkdtemp(), "vae.ckpt")
+        >>> trainer = Trainer(logger=False, accelerator="cpu", enable_checkpointing=False)
+        >>> trainer.strategy.connect(LitVAE((1, 8, 8), latent_dim=2))
+        >>> trainer.save_checkpoint(path)
+        >>> load_model(path).latent_dim
+        2
     """
     content = read_checkpoint(checkpoint)
     recipe = recipe_of(content, checkpoint)
@@ -41,11 +52,14 @@ def load_model(checkpoint: str | Path, trained: bool = True, trusted: Sequence[s
 
 
 def check_fits(checkpoint: str | Path, model: LightningModule) -> None:
-    """See that a checkpoint's weights fit a model, and say which arguments differ where they do not.
+    """Check that a checkpoint's weights fit a model; the error says which arguments differ.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it is not a checkpoint, or its weights are not those of this model's architecture.
+
+    Example:
+        >>> check_fits("runs/quickstart/version_0/checkpoints/best.ckpt", LitVAE((1, 28, 28)))  # doctest: +SKIP
     """
     content = read_checkpoint(checkpoint)
     theirs = {name: value.shape for name, value in content["state_dict"].items()}
@@ -66,7 +80,7 @@ def check_fits(checkpoint: str | Path, model: LightningModule) -> None:
 
 
 def load_classifier(checkpoint: str) -> LitClassifier:
-    """A trained `LitClassifier` from its checkpoint, ready to judge images.
+    """Load a `LitClassifier` from its checkpoint, see `load_model`.
 
     Args:
         checkpoint: path of a checkpoint that `LitClassifier` wrote.
@@ -74,6 +88,9 @@ def load_classifier(checkpoint: str) -> LitClassifier:
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it holds another class.
+
+    Example:
+        >>> load_classifier("runs/classifier_mnist/version_0/checkpoints/last.ckpt")  # doctest: +SKIP
     """
     model = load_model(checkpoint)
     if not isinstance(model, LitClassifier):

@@ -1,4 +1,4 @@
-"""What manual optimization leaves to the model: counting steps, and networks that train one at a time in DDP."""
+"""Helpers for manual optimization with two optimizers: the count of steps, DDP, running statistics."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,12 +13,19 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 
 @contextmanager
 def counted_once(module: LightningModule) -> Iterator[None]:
-    """Makes the steps within count as one, so that trainer.global_step is the number of batches.
+    """Context in which all optimizer steps count as one, so that trainer.global_step is the number of batches.
 
     Lightning counts each step of each optimizer. Its users' remedy is to give an optimizer hooks that do not count; the
     hooks are private, so where they are gone steps are counted as Lightning does, and a warning says so.
 
     Source: https://github.com/Lightning-AI/pytorch-lightning/issues/17958.
+
+    Example:
+        >>> class TwoPlayers(LightningModule):
+        ...     def training_step(self, batch, batch_idx):
+        ...         with counted_once(self):
+        ...             for optimizer in self.optimizers():
+        ...                 optimizer.step()
     """
     optimizers: Any = module.optimizers()
     profiler = module.trainer.profiler  # type: ignore[attr-defined]
@@ -36,12 +43,17 @@ def counted_once(module: LightningModule) -> Iterator[None]:
 
 
 def allow_unused_parameters(module: LightningModule) -> None:
-    """Let DDP accept backward passes that reach one network of two; without this it stops at the second step.
+    """Have DDP accept backward passes that reach only one of two networks; else it stops at the second step.
 
     The Trainer's own way is `strategy="ddp_find_unused_parameters_true"`, which every user of a GAN would have to know.
     DDP's options are private, so where they are gone a warning names that strategy.
 
     Source: https://github.com/Lightning-AI/pytorch-lightning/issues/20328.
+
+    Example:
+        >>> class TwoPlayers(LightningModule):
+        ...     def setup(self, stage):
+        ...         allow_unused_parameters(self)
     """
     strategy = module.trainer.strategy
     if not isinstance(strategy, DDPStrategy):
@@ -59,7 +71,11 @@ def allow_unused_parameters(module: LightningModule) -> None:
 
 
 def broadcast_buffers(module: LightningModule) -> None:
-    """Give every process the running statistics of process 0, which DDP otherwise does only at the next step."""
+    """Broadcast the buffers of process 0, such as running statistics, which DDP does only at the next step.
+
+    Example:
+        >>> broadcast_buffers(LightningModule())  # one process has nobody to give them to
+    """
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         for buffer in module.buffers():
             torch.distributed.broadcast(buffer, 0)

@@ -1,4 +1,4 @@
-"""Figures of a whole epoch: added up on the device, step by step, and read once, summed over all processes.
+"""Metrics of a whole epoch, summed on the device at each step and read once, over all processes.
 
 torchmetrics runs `update` without gradients; states are added to in place, which is the cheapest.
 """
@@ -17,18 +17,23 @@ _SETTLED_LOGIT = math.log(99)  # of the probability 0.99
 
 
 class EpochFigure(Metric):
-    """Sums over an epoch that are added to in place, in float32 or wider whatever the model's precision."""
+    """Sums over an epoch that are added to in place, in float32 or wider whatever the model's precision.
+
+    Example:
+        >>> issubclass(EpochMeans, EpochFigure)
+        True
+    """
 
     full_state_update = False
     count: Tensor
 
     def widen(self) -> None:
-        """Bring the sums back to float32, where the model, and they with it, were brought to 16 bits."""
+        """Convert the sums back to float32 after the model was converted to 16 bits."""
         if self.count.dtype in (torch.float16, torch.bfloat16):
             self.set_dtype(torch.float32)
 
     def reset(self) -> None:
-        """Start anew, also where Lightning's inference mode is on, whose tensors no later fit could add to."""
+        """Set the sums to zero; in inference mode too, whose own tensors no later fit could add to."""
         with torch.inference_mode(False):
             super().reset()
 
@@ -73,6 +78,12 @@ class ActiveUnits(EpochFigure):
 
     Args:
         latent_dim: D.
+
+    Example:
+        >>> active = ActiveUnits(2)
+        >>> active.update(torch.tensor([[1.0, 0.0], [-1.0, 0.0]]))
+        >>> active.compute()
+        tensor(1.)
     """
 
     total: Tensor
@@ -98,12 +109,18 @@ class ActiveUnits(EpochFigure):
 
 
 class HiddenUnits(EpochFigure):
-    """What binary hidden units did over an epoch: their mean activation, and the share of settled ones.
+    """Mean activation of binary hidden units over an epoch, and the share of settled ones.
 
     A probability is settled where it is below 0.01 or above 0.99.
 
     Args:
         hidden_dim: H.
+
+    Example:
+        >>> units = HiddenUnits(2)
+        >>> units.update(torch.tensor([[0.0, 9.0]]))
+        >>> units.compute()["saturated_share"]
+        tensor(0.5000)
     """
 
     activation: Tensor  # of each unit, over all processes, when last computed

@@ -8,11 +8,15 @@ from torch import Tensor, distributed
 
 
 class Moments(NamedTuple):
-    """What was found.
+    """Mean and mean square of each value over all data.
 
     Attributes:
         mean: (D,), float64, on the CPU.
         mean_square: (D,), float64, on the CPU.
+
+    Example:
+        >>> Moments(torch.tensor([0.5]), torch.tensor([0.5])).mean
+        tensor([0.5000])
     """
 
     mean: Tensor

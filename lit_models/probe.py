@@ -14,7 +14,7 @@ from lit_models.moments import moments
 
 
 class LitProbe(ClassificationModule):
-    """Linear layer from codes to classes: how good is a frozen representation.
+    """Linear layer from codes to classes, which measures how good a frozen representation is.
 
     The codes come from `datamodules.EncodedDataModule`, which computes each once. Codes are standardized by the train
     split's mean and standard deviation, which is a linear map too.

@@ -1,4 +1,4 @@
-"""Recipes: how a model was made, as plain data, and the way back.
+"""Recipes: class and arguments of a model as plain data, and how it is made from them.
 
 A recipe is `{"class_path": "lit_models.vae.LitVAE", "init_args": {"latent_dim": 20, "encoder": {"class_path": ...}}}`.
 Inside it, a factory (a class, a function, a `functools.partial`) is a recipe too.
@@ -20,7 +20,7 @@ TRUSTED = ("lit_models", "torch.optim", "torch.nn", "lightning.pytorch.cli")
 
 
 def describe(value: Any) -> Any:
-    """Plain data that say what `value` is: numbers and strings themselves, a factory as a recipe.
+    """Describe a value as plain data: numbers and strings as they are, a factory as a recipe.
 
     Lambdas and functions within functions have no import path: their class path is "<lambda>", which `build`
     refuses.
@@ -41,7 +41,7 @@ def describe(value: Any) -> Any:
 
 
 def build(recipe: Any, trusted: Sequence[str] = ()) -> Any:
-    """The way back from `describe`: recipes become factories, `partial(class, **init_args)`.
+    """Turn a recipe into a factory, `partial(class, **init_args)`: the inverse of `describe`.
 
     Args:
         recipe: what `describe` returned.
@@ -49,6 +49,10 @@ def build(recipe: Any, trusted: Sequence[str] = ()) -> Any:
 
     Raises:
         ValueError: it names something outside the trusted modules, which is not imported, or something without a name.
+
+    Example:
+        >>> build({"class_path": "torch.nn.Linear", "init_args": {"bias": False}})(2, 3)
+        Linear(in_features=2, out_features=3, bias=False)
     """
     if isinstance(recipe, Mapping) and "class_path" in recipe:
         factory = _find(recipe["class_path"], (*TRUSTED, *trusted))
@@ -61,11 +65,16 @@ def build(recipe: Any, trusted: Sequence[str] = ()) -> Any:
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """A checkpoint's content on the CPU: tensors and plain values, whatever else a file may ask for is refused.
+    """Read a checkpoint of tensors and plain values to the CPU; a file that asks for more is refused.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it is truncated, or no checkpoint of tensors and plain values.
+
+    Example:
+        >>> read_checkpoint("nowhere.ckpt")
+        Traceback (most recent call last):
+        FileNotFoundError: there is no checkpoint nowhere.ckpt: train.py fit writes them to runs/.../checkpoints/
     """
     path = Path(path)
     if not path.is_file():
@@ -84,6 +93,10 @@ def recipe_of(content: Mapping[str, Any], path: str | Path) -> dict[str, Any]:
 
     Raises:
         ValueError: there is none.
+
+    Example:
+        >>> recipe_of({"recipe": {"class_path": "lit_models.LitVAE", "init_args": {}}}, "vae.ckpt")["class_path"]
+        'lit_models.LitVAE'
     """
     recipe = content.get("recipe")
     if not isinstance(recipe, Mapping) or not isinstance(recipe.get("class_path"), str):

@@ -1,4 +1,4 @@
-"""What Lightning's loops need to go on from any checkpoint."""
+"""Repair of Lightning's loop state in checkpoints, so that a run resumes from any of them."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 
 
 def close_epoch(checkpoint: dict[str, Any]) -> None:
-    """Where the checkpoint was written by an epoch's last batch, say in it that the epoch is over; in place.
+    """Mark the epoch as over in a checkpoint that was written by an epoch's last batch; in place.
 
     Lightning itself leaves it open: the resumed run would count its next epoch as the same one, and a run resumed from
     that run's checkpoints would repeat batches. What is written here is what a checkpoint of the epoch's end says. The
@@ -16,6 +16,9 @@ def close_epoch(checkpoint: dict[str, Any]) -> None:
         checkpoint: what `Trainer.save_checkpoint` wrote; one without loops is left alone.
 
     Source: https://github.com/Lightning-AI/pytorch-lightning/issues/18060.
+
+    Example:
+        >>> close_epoch({"state_dict": {}})  # weights alone have no loops
     """
     loop = checkpoint.get("loops", {}).get("fit_loop")
     if loop is None:

@@ -27,6 +27,10 @@ def discriminator_loss(real: Tensor, generated: Tensor, loss: str) -> Tensor:
 
     Raises:
         ValueError: `loss` is none of them.
+
+    Example:
+        >>> discriminator_loss(torch.zeros(2), torch.zeros(2), "minimax")
+        tensor(1.3863)
     """
     if loss in ("minimax", "non_saturating"):
         return softplus(-real).mean() + softplus(generated).mean()
@@ -49,6 +53,10 @@ def generator_loss(generated: Tensor, loss: str) -> Tensor:
 
     Raises:
         ValueError: `loss` is none of them.
+
+    Example:
+        >>> generator_loss(torch.zeros(2), "non_saturating")
+        tensor(0.6931)
     """
     if loss == "minimax":
         return -softplus(generated).mean()
@@ -89,6 +97,10 @@ def mean_pairwise_distance(images: Tensor) -> Tensor:
 
     Args:
         images: (N, ...) with N at least 2.
+
+    Example:
+        >>> mean_pairwise_distance(torch.tensor([[0.0, 0.0], [3.0, 4.0]]))
+        tensor(5.)
     """
     flat = images.flatten(1)
     n = len(flat)
@@ -109,6 +121,10 @@ def sliced_wasserstein(real: Tensor, generated: Tensor, projections: Tensor) -> 
         Scalar, at least 0, in pixel units; 0 for equal sets.
 
     Source: J. Rabin et al., "Wasserstein barycenter and its application to texture mixing", 2011, on pixels.
+
+    Example:
+        >>> sliced_wasserstein(torch.zeros(3, 2), torch.ones(3, 2), torch.eye(2))
+        tensor(1.)
     """
     sorted_real = (real.flatten(1) @ projections).sort(0).values  # (N, P)
     sorted_generated = (generated.flatten(1) @ projections).sort(0).values  # (N, P)

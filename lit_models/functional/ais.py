@@ -23,6 +23,10 @@ class AISEstimate(NamedTuple):
         standard_error: of `log_partition`, by the spread of the weights; says nothing about modes that no chain found.
         effective_sample_size: of the weights, 1 .. chains; near 1 the estimate rests on one chain.
         chains: number of chains.
+
+    Example:
+        >>> AISEstimate(835.0, 0.03, 480.0, 500).doubt() is None
+        True
     """
 
     log_partition: float
@@ -59,6 +63,12 @@ def log_partition_ais(
 
     Raises:
         ValueError: a count is too small.
+
+    Example:
+        >>> zero = torch.zeros
+        >>> rbm = RBM(zero(3, 2), zero(2), zero(3), torch.ones(()))  # 3 hidden and 2 visible units, independent
+        >>> round(log_partition_ais(rbm, zero(2), chains=10, steps=10).log_partition, 4)  # log(2^3 * 2 pi)
+        3.9173
     """
     if chains < 2 or steps < 1:
         raise ValueError(f"chains must be at least 2 and steps at least 1, got {chains} and {steps}")

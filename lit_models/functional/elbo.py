@@ -19,12 +19,21 @@ def standard_normal_kl(mu: Tensor, log_variance: Tensor) -> Tensor:
 
     Returns:
         (N,) nats, at least 0.
+
+    Example:
+        >>> standard_normal_kl(torch.tensor([[1.0, 0.0]]), torch.zeros(1, 2))
+        tensor([0.5000])
     """
     return 0.5 * (mu.square() + log_variance.exp() - 1 - log_variance).sum(1)
 
 
 def reparameterize(mu: Tensor, log_variance: Tensor) -> Tensor:
-    """A draw from N(mu, exp(log_variance)), (N, D), that gradients pass through: equation 4 with mu + sigma * eps."""
+    """A draw from N(mu, exp(log_variance)), (N, D), that gradients pass through: equation 4 with mu + sigma * eps.
+
+    Example:
+        >>> reparameterize(torch.zeros(3, 2), torch.zeros(3, 2)).shape
+        torch.Size([3, 2])
+    """
     return torch.addcmul(mu, (0.5 * log_variance).exp(), torch.randn_like(mu))
 
 
@@ -40,6 +49,10 @@ def bernoulli_nll(logits: Tensor, x: Tensor) -> Tensor:
 
     Returns:
         (N,) nats.
+
+    Example:
+        >>> bernoulli_nll(torch.zeros(1, 4), torch.ones(1, 4))  # 4 log 2
+        tensor([2.7726])
     """
     return binary_cross_entropy_with_logits(logits, x, reduction="none").flatten(1).sum(1)
 
@@ -54,6 +67,10 @@ def gaussian_nll(mean: Tensor, log_scale: Tensor, x: Tensor) -> Tensor:
 
     Returns:
         (N,) nats; negative values are possible, as of every density.
+
+    Example:
+        >>> gaussian_nll(torch.zeros(1, 2), torch.tensor(0.0), torch.zeros(1, 2))  # log(2 pi)
+        tensor([1.8379])
     """
     residual = (x - mean) * (-log_scale).exp()
     return (0.5 * residual.square() + log_scale + 0.5 * math.log(2 * math.pi)).flatten(1).sum(1)
@@ -68,5 +85,9 @@ def count_active_units(mean: Tensor, mean_of_square: Tensor, threshold: float = 
         threshold: variance from which a unit counts.
 
     Source: Y. Burda, R. Grosse, R. Salakhutdinov, arXiv:1509.00519, section 5.2, which takes the same 0.01.
+
+    Example:
+        >>> count_active_units(torch.tensor([0.0, 2.0]), torch.tensor([1.0, 4.0]))
+        tensor(1)
     """
     return ((mean_of_square - mean.square()) > threshold).sum()

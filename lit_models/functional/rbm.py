@@ -26,6 +26,11 @@ class RBM(NamedTuple):
         visible_bias: b, (D,).
         hidden_bias: alpha, (H,).
         sigma: standard deviations of the visible units, () for one that all share or (D,), above 0.
+
+    Example:
+        >>> rbm = RBM(torch.zeros(3, 2), torch.zeros(2), torch.zeros(3), torch.ones(()))
+        >>> rbm.weight.shape  # 3 hidden and 2 visible units
+        torch.Size([3, 2])
     """
 
     weight: Tensor
@@ -41,18 +46,35 @@ def energy(rbm: RBM, v: Tensor, h: Tensor) -> Tensor:
         rbm: the parameters.
         v: (N, D) visible units.
         h: (N, H) hidden units.
+
+    Example:
+        >>> rbm = RBM(torch.ones(1, 2), torch.zeros(2), torch.zeros(1), torch.ones(()))
+        >>> energy(rbm, torch.tensor([[1.0, 1.0]]), torch.ones(1, 1))  # 1/2 + 1/2 - 2
+        tensor([-1.])
     """
     quadratic = ((v - rbm.visible_bias) / rbm.sigma).square().sum(1) / 2
     return quadratic - (h * hidden_logits(rbm, v)).sum(1)
 
 
 def hidden_logits(rbm: RBM, v: Tensor) -> Tensor:
-    """Logits of p(h = 1 | v), (N, H), equation (3)."""
+    """Logits of p(h = 1 | v), (N, H), equation (3).
+
+    Example:
+        >>> rbm = RBM(torch.ones(1, 2), torch.zeros(2), torch.zeros(1), torch.ones(()))
+        >>> hidden_logits(rbm, torch.tensor([[1.0, 1.0]]))
+        tensor([[2.]])
+    """
     return linear(v / rbm.sigma, rbm.weight, rbm.hidden_bias)
 
 
 def visible_mean(rbm: RBM, h: Tensor) -> Tensor:
-    """Mean of p(v | h), (N, D), equation (4); probabilities of h give the mean-field mean."""
+    """Mean of p(v | h), (N, D), equation (4); probabilities of h give the mean-field mean.
+
+    Example:
+        >>> rbm = RBM(torch.ones(1, 2), torch.zeros(2), torch.zeros(1), torch.ones(()))
+        >>> visible_mean(rbm, torch.ones(1, 1))
+        tensor([[1., 1.]])
+    """
     return rbm.visible_bias + rbm.sigma * (h @ rbm.weight)
 
 
@@ -63,6 +85,11 @@ def free_energy(rbm: RBM, v: Tensor, logits: Tensor | None = None) -> Tensor:
         rbm: the parameters.
         v: (N, D) visible units.
         logits: `hidden_logits(rbm, v)`, where they are at hand already.
+
+    Example:
+        >>> rbm = RBM(torch.zeros(3, 2), torch.zeros(2), torch.zeros(3), torch.ones(()))
+        >>> free_energy(rbm, torch.zeros(1, 2))  # -3 log 2
+        tensor([-2.0794])
     """
     logits = hidden_logits(rbm, v) if logits is None else logits
     quadratic = ((v - rbm.visible_bias) / rbm.sigma).square().sum(1) / 2
@@ -83,6 +110,12 @@ def gibbs_chain(rbm: RBM, logits: Tensor, steps: int) -> tuple[Tensor, Tensor]:
 
     Returns:
         The last v, and the mean of p(v | h) that it was drawn around, (N, D) each.
+
+    Example:
+        >>> rbm = RBM(torch.zeros(3, 2), torch.zeros(2), torch.zeros(3), torch.ones(()))
+        >>> v, mean = gibbs_chain(rbm, torch.zeros(5, 3), steps=2)
+        >>> v.shape, mean.shape
+        (torch.Size([5, 2]), torch.Size([5, 2]))
     """
     if steps > 1:
         constant = rbm.hidden_bias + rbm.weight @ (rbm.visible_bias / rbm.sigma)  # (H,)
@@ -95,7 +128,13 @@ def gibbs_chain(rbm: RBM, logits: Tensor, steps: int) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def mean_field_chain(rbm: RBM, logits: Tensor, steps: int) -> Tensor:
-    """`gibbs_chain` with every draw replaced by its mean: the last v, (N, D), without a gradient."""
+    """`gibbs_chain` with every draw replaced by its mean: the last v, (N, D), without a gradient.
+
+    Example:
+        >>> rbm = RBM(torch.ones(1, 2), torch.zeros(2), torch.zeros(1), torch.ones(()))
+        >>> mean_field_chain(rbm, torch.zeros(1, 1), steps=1)
+        tensor([[0.5000, 0.5000]])
+    """
     for step in range(steps):
         v = visible_mean(rbm, logits.sigmoid())
         if step + 1 < steps:
@@ -104,7 +143,12 @@ def mean_field_chain(rbm: RBM, logits: Tensor, steps: int) -> Tensor:
 
 
 def draw_hidden(logits: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """H from p(h | v): zeros and ones, (N, H)."""
+    """H from p(h | v): zeros and ones, (N, H).
+
+    Example:
+        >>> draw_hidden(torch.tensor([[100.0, -100.0]]))
+        tensor([[1., 0.]])
+    """
     # torch.bernoulli would stop at a NaN before the model can say where it came from; 16 bits are too few for a draw
     dtype = torch.promote_types(logits.dtype, torch.float32)
     uniform = torch.rand(logits.shape, dtype=dtype, device=logits.device, generator=generator)
@@ -112,12 +156,22 @@ def draw_hidden(logits: Tensor, generator: torch.Generator | None = None) -> Ten
 
 
 def draw_visible(mean: Tensor, sigma: Tensor) -> Tensor:
-    """V from p(v | h), (N, D)."""
+    """V from p(v | h), (N, D).
+
+    Example:
+        >>> draw_visible(torch.zeros(5, 2), torch.ones(())).shape
+        torch.Size([5, 2])
+    """
     return torch.addcmul(mean, sigma, torch.randn_like(mean))
 
 
 def draw_logits(mean: Tensor, root: Tensor) -> Tensor:
-    """Hidden logits of v from p(v | h), (N, H), around their mean; `root` is that of their covariance."""
+    """Hidden logits of v from p(v | h), (N, H), around their mean; `root` is that of their covariance.
+
+    Example:
+        >>> draw_logits(torch.zeros(5, 3), torch.eye(3)).shape
+        torch.Size([5, 3])
+    """
     return torch.addmm(mean, torch.randn_like(mean), root.T)
 
 
@@ -140,6 +194,11 @@ def log_partition(rbm: RBM, chunk: int = 2**16) -> Tensor:
 
     Raises:
         ValueError: H is above 20.
+
+    Example:
+        >>> rbm = RBM(torch.zeros(3, 2), torch.zeros(2), torch.zeros(3), torch.ones(()))
+        >>> log_partition(rbm)  # log(2^3 * 2 pi)
+        tensor(3.9173)
     """
     hidden_dim, dim = rbm.weight.shape
     if hidden_dim > MAX_ENUMERATED:
@@ -164,7 +223,12 @@ def log_partition(rbm: RBM, chunk: int = 2**16) -> Tensor:
 
 
 def gaussian_log_partition(sigma: Tensor, dim: int) -> Tensor:
-    """Logarithm of the integral of exp(-sum_i v_i^2 / (2 sigma_i^2)) over `dim` visible units, a scalar."""
+    """Logarithm of the integral of exp(-sum_i v_i^2 / (2 sigma_i^2)) over `dim` visible units, a scalar.
+
+    Example:
+        >>> gaussian_log_partition(torch.ones(()), 2)  # log(2 pi)
+        tensor(1.8379)
+    """
     return sigma.log().expand(dim).sum() + dim / 2 * math.log(2 * math.pi)
 
 

@@ -81,7 +81,7 @@ NormCallable = Callable[[int], nn.Module]
 
 
 def make_network(name: str, factory: Any, kind: type[Made], *sizes: Any) -> Made:
-    """What a factory makes of these sizes.
+    """Call a network's factory and check what it makes.
 
     Args:
         name: of the argument, for the error.
@@ -137,5 +137,10 @@ class PlaneOfCondition(nn.Module):
 
 
 def join(x: Tensor, condition: Tensor | None) -> Tensor:
-    """Vectors (N, D) with a condition (N, K) beside them, (N, D + K); without one the vectors."""
+    """Vectors (N, D) with a condition (N, K) beside them, (N, D + K); without one the vectors.
+
+    Example:
+        >>> join(torch.zeros(2, 3), torch.ones(2, 1)).shape
+        torch.Size([2, 4])
+    """
     return x if condition is None else torch.cat([x, condition], dim=1)

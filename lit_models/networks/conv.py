@@ -108,6 +108,10 @@ def smallest_size(image_shape: Sequence[int], channels: Sequence[int]) -> tuple[
 
     Raises:
         ValueError: there is no layer, or a size is not divisible; the message names the nearest sizes that are.
+
+    Example:
+        >>> smallest_size((1, 28, 28), [32, 64])
+        (7, 7)
     """
     factor = 2 ** len(check_sizes("channels", channels))
     _, height, width = image_shape

@@ -96,7 +96,12 @@ def mlp(dims: Sequence[int], activation: ActivationCallable = nn.ReLU) -> nn.Seq
 
 
 def check_sizes(name: str, sizes: Sequence[int]) -> list[int]:
-    """`sizes` as a list; a ValueError where it is no list of whole numbers of at least 1."""
+    """`sizes` as a list; a ValueError where it is no list of whole numbers of at least 1.
+
+    Example:
+        >>> check_sizes("hidden_dims", (400, 20))
+        [400, 20]
+    """
     if not isinstance(sizes, Sequence) or any(not isinstance(size, int) or size < 1 for size in sizes):
         raise ValueError(f"{name} must be a list of whole numbers, each at least 1, got {sizes!r}")
     return list(sizes)
