@@ -45,16 +45,21 @@ _JUDGED_AFTER = 200  # batches: before, running statistics are young and samples
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
-def dcgan_adam(
-    parameters: Iterable[Any], lr: float = 2e-4, betas: tuple[float, float] = (0.5, 0.999)
-) -> torch.optim.Adam:
+class DCGANAdam(torch.optim.Adam):
     """Adam with the learning rate and betas of the DCGAN paper.
 
+    Args:
+        parameters: what it updates.
+        lr: learning rate.
+        betas: decays of the running averages of the gradient and of its square.
+
     Example:
-        >>> dcgan_adam([nn.Parameter(torch.zeros(1))]).param_groups[0]["lr"]
+        >>> DCGANAdam([nn.Parameter(torch.zeros(1))]).param_groups[0]["lr"]
         0.0002
     """
-    return torch.optim.Adam(parameters, lr=lr, betas=betas)
+
+    def __init__(self, parameters: Iterable[Any], lr: float = 2e-4, betas: tuple[float, float] = (0.5, 0.999)) -> None:
+        super().__init__(parameters, lr=lr, betas=betas)
 
 
 class LitGAN(BaseModule):
@@ -131,8 +136,8 @@ class LitGAN(BaseModule):
         gradient_clip_val: float | None = None,
         accumulate_grad_batches: int = 1,
         ema_decay: float | None = None,
-        optimizer_d: OptimizerCallable = dcgan_adam,
-        optimizer_g: OptimizerCallable = dcgan_adam,
+        optimizer_d: OptimizerCallable = DCGANAdam,
+        optimizer_g: OptimizerCallable = DCGANAdam,
         lr_scheduler_d: LRSchedulerCallable | None = None,
         lr_scheduler_g: LRSchedulerCallable | None = None,
     ) -> None:

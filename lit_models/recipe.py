@@ -12,11 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from lit_models.functional.factories import unwrap
 
-# A checkpoint is data and must not choose what code runs: nothing outside these is imported for it.
+# A checkpoint is data and must not choose what code runs: nothing outside these modules is imported for it, and in them
+# only classes of these kinds are called, since functions such as `load_model` may do more.
 TRUSTED = ("lit_models", "torch.optim", "torch.nn", "lightning.pytorch.cli")
+KINDS = (nn.Module, Optimizer, LRScheduler)
 
 
 def describe(value: Any) -> Any:
@@ -55,8 +60,10 @@ def build(recipe: Any, trusted: Sequence[str] = ()) -> Any:
         Linear(in_features=2, out_features=3, bias=False)
     """
     if isinstance(recipe, Mapping) and "class_path" in recipe:
-        factory = _find(recipe["class_path"], (*TRUSTED, *trusted))
-        return partial(factory, **build(recipe.get("init_args", {}), trusted))
+        factory, arguments = _find(recipe["class_path"], (*TRUSTED, *trusted)), recipe.get("init_args", {})
+        if not isinstance(arguments, Mapping) or "class_path" in arguments:
+            raise ValueError(f"the recipe's init_args of {recipe['class_path']} must map names to values")
+        return partial(factory, **build(arguments, trusted))
     if isinstance(recipe, Mapping):
         return {key: build(item, trusted) for key, item in recipe.items()}
     if isinstance(recipe, list):
@@ -99,7 +106,7 @@ def recipe_of(content: Mapping[str, Any], path: str | Path) -> dict[str, Any]:
         'lit_models.LitVAE'
     """
     recipe = content.get("recipe")
-    if not isinstance(recipe, Mapping) or not isinstance(recipe.get("class_path"), str):
+    if not isinstance(recipe, Mapping) or not isinstance(recipe.get("init_args"), Mapping):
         raise ValueError(
             f"{path} does not say how its model was made: it was written by another program, or by a version of this "
             "one before checkpoints carried their recipe. Train the model again with its config.yaml, or load it with "
@@ -118,9 +125,11 @@ def _path(factory: Any) -> str:
     return f"{module}.{name}"
 
 
-def _find(class_path: str, trusted: Sequence[str]) -> Callable[..., Any]:
-    if "<" in class_path:
+def _find(class_path: Any, trusted: Sequence[str]) -> Callable[..., Any]:
+    if "<" in str(class_path):
         raise ValueError(f"the recipe names no class but a {class_path}: make the model yourself, of a named factory")
+    if not isinstance(class_path, str) or "." not in class_path:
+        raise ValueError(f"the recipe names {class_path!r}, which is no import path of a class")
     _check_trusted(class_path, class_path.rpartition(".")[0], trusted)
     module, _, name = class_path.rpartition(".")
     try:
@@ -128,13 +137,18 @@ def _find(class_path: str, trusted: Sequence[str]) -> Callable[..., Any]:
     except (ImportError, AttributeError) as error:
         raise ValueError(f"the recipe names {class_path}, which cannot be imported: {error}") from error
     _check_trusted(class_path, str(getattr(found, "__module__", "")), trusted)  # a module's imports are not its own
-    if not callable(found):
-        raise ValueError(f"the recipe names {class_path}, which is no class or function")
+    ours = any(_lies_in(found.__module__, name) for name in TRUSTED)
+    if not callable(found) or (ours and not (isinstance(found, type) and issubclass(found, KINDS))):
+        raise ValueError(f"the recipe names {class_path}, which is no network, model, optimizer or scheduler")
     return found
 
 
+def _lies_in(module: str, package: str) -> bool:
+    return module == package or module.startswith(f"{package}.")
+
+
 def _check_trusted(class_path: str, module: str, trusted: Sequence[str]) -> None:
-    if not any(module == name or module.startswith(f"{name}.") for name in trusted):
+    if not any(_lies_in(module, name) for name in trusted):
         raise ValueError(
             f"the recipe names {class_path}, which is in none of the modules {list(trusted)}: if you know it and "
             f"trust it, load with trusted=[{module.split('.')[0]!r}]"

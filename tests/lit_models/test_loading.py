@@ -132,6 +132,36 @@ VAE = "lit_models.vae.LitVAE"
             ValueError,
             "<l",
         ),
+        # a function of ours may load other checkpoints, with other trust, and a class more than a network
+        (
+            {"class_path": "lit_models.loading.load_model", "init_args": {"checkpoint": "x", "trusted": ["os"]}},
+            ValueError,
+            "load_model, which is no network, model, optimizer or scheduler",
+        ),
+        *[
+            (
+                {
+                    "class_path": VAE,
+                    "init_args": {
+                        "image_shape": SHAPE,
+                        "encoder": {
+                            "class_path": "lit_models.networks.MLPEncoder",
+                            "init_args": {"activation": {"class_path": path, "init_args": arguments}},
+                        },
+                    },
+                },
+                ValueError,
+                "which is no network, model, optimizer or scheduler",
+            )
+            for path, arguments in [
+                ("lit_models.recipe.build", {"trusted": ["os"]}),
+                ("lightning.pytorch.cli.LightningCLI", {"run": False, "args": ["--trainer.logger", "evil.X"]}),
+                ("lightning.pytorch.cli.instantiate_class", {"init": {}}),
+            ]
+        ],
+        ({"class_path": "os", "init_args": {}}, ValueError, "'os', which is no import path of a class"),
+        ({"class_path": VAE, "init_args": {"encoder": {"class_path": 5}}}, ValueError, "5, which is no import path"),
+        ({"class_path": VAE, "init_args": [1]}, ValueError, "does not say how its model was made"),
         (None, ValueError, "does not say how its model was made.* Train the model again with its config.yaml"),
     ],
 )
