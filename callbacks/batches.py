@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from callbacks.verbs import HasSplits, ReadsBatches
 _LOADERS = {"train": "train_dataloader", "val": "val_dataloaders", "test": "test_dataloaders"}
 _HOOKS = ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer")
 _END = object()
+_STREAM = 1000  # batches
 
 
 def has_split(trainer: Trainer, split: str) -> bool:
@@ -35,7 +37,8 @@ def batches(
 
     The data are, in this order: a data module's `loader(split, sharded=...)` where it has one; else the split's loaders
     as the Trainer runs them, several one after the other. A data module that is not sharded is asked for new ones.
-    Training's random state stays as it is, and what the loaders shuffle comes in the same order each time.
+    Of a stream, whose length nobody knows, these are the first 1,000 batches. Training's random state stays as it is,
+    and what the loaders shuffle comes in the same order each time.
 
     Args:
         trainer: that runs the model.
@@ -53,7 +56,7 @@ def batches(
         [100, 100, 100, 59]
     """
     for loader in _loaders(trainer, split, sharded):
-        for batch in _undisturbed(loader):
+        for batch in islice(_undisturbed(loader), _limit(loader)):
             yield _read(trainer, module, batch)
 
 
@@ -117,6 +120,14 @@ def _flat(loaders: Any) -> list[Any]:
     if isinstance(loaders, dict):
         loaders = list(loaders.values())
     return [one for part in loaders for one in _flat(part)] if isinstance(loaders, list | tuple) else [loaders]
+
+
+def _limit(loader: Any) -> int | None:
+    """So many batches of a stream, which may have no end; all of a loader that knows its length."""
+    try:
+        return None if len(loader) >= 0 else _STREAM
+    except (TypeError, NotImplementedError):
+        return _STREAM
 
 
 def _undisturbed(loader: Iterable[Any]) -> Iterator[Any]:

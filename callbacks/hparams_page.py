@@ -34,6 +34,12 @@ class HParamsPage(Callback):
         self.settings = settings
         self.monitor = monitor
 
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Give the settings to loggers that have no such page."""
+        for logger in trainer.loggers:
+            if not isinstance(logger, TensorBoardLogger):
+                logger.log_hyperparams(dict(self.settings))
+
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write them."""
         self._write(trainer)

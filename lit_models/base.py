@@ -2,13 +2,16 @@
 
 import inspect
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from math import isfinite
 from typing import Any, Self
 
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 from torch.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR
@@ -16,15 +19,26 @@ from torchmetrics import Metric
 
 from lit_models.batch import as_labels, split_batch
 from lit_models.checks import check_images, check_label_range, check_unit_range
+from lit_models.metrics import reset
 from lit_models.recipe import build, describe, read_checkpoint, recipe_of
 from lit_models.resuming import close_epoch
 
 STAGES = ("train", "val", "test")
 _EVALUATION_SEED = 1
+_STREAM = 1000  # batches
+# Lightning's hooks between a loader and a step, in order, with what follows the batch
+_TRANSFER: dict[str, Callable[[LightningModule], tuple[Any, ...]]] = {
+    "on_before_batch_transfer": lambda module: (0,),
+    "transfer_batch_to_device": lambda module: (module.device, 0),
+    "on_after_batch_transfer": lambda module: (0,),
+}
 _REMEDY = (
     "lower the learning rate or clip the gradient (--trainer.gradient_clip_val; a GAN's --model.gradient_clip_val), "
     "see that the images are numbers, and go on from the last checkpoint, which is of an epoch before"
 )
+
+
+_HALF = "with weights of 16 bits Adam's eps of 1e-8 is 0: use --trainer.precision 16-mixed, or set eps to 1e-4; else "
 
 
 class BaseModule(LightningModule):
@@ -130,8 +144,12 @@ class BaseModule(LightningModule):
 
     # -- batches ------------------------------------------------------------------------------------------------------
 
-    def read_batch(self, batch: Any) -> tuple[Tensor, Tensor | None]:
+    def read_batch(self, batch: Any, needs_labels: bool | None = None) -> tuple[Tensor, Tensor | None]:
         """Images (N, C, H, W) in the model's precision, and labels (N,), int64; see `BaseModule` for what it takes.
+
+        Args:
+            batch: of any usual form.
+            needs_labels: whether it must have labels; None where the model says.
 
         Raises:
             TypeError: the batch has another form.
@@ -139,7 +157,8 @@ class BaseModule(LightningModule):
         """
         x, y = split_batch(batch)
         self.check_input(x)
-        if self.needs_labels or (isinstance(y, Tensor) and y.shape == (len(x),) and not y.is_floating_point()):
+        needs_labels = self.needs_labels if needs_labels is None else needs_labels
+        if needs_labels or (isinstance(y, Tensor) and y.shape == (len(x),) and not y.is_floating_point()):
             return x.to(self.dtype), as_labels(y, len(x))
         return x.to(self.dtype), None
 
@@ -156,17 +175,25 @@ class BaseModule(LightningModule):
     def training_batches(self) -> Iterator[Tensor]:
         """All inputs of the train split, on the model's device: what a model measures before it is trained.
 
-        The global random state stays as it was. With several processes each may see its share alone.
+        Of a stream, whose length nobody knows, the batches of one epoch, or the first 1,000. The global random state
+        stays as it was. With several processes each may see its share alone.
         """
         datamodule = getattr(self.trainer, "datamodule", None)
-        hooks = self if datamodule is None else datamodule
         # our data modules can give all of it to every process, in a fixed order
         whole = getattr(datamodule, "loader", None) if hasattr(datamodule, "has_split") else None
         with torch.random.fork_rng(devices=[]):
             loader: Any = self.trainer.train_dataloader if whole is None else whole("train", sharded=False)
-            for batch in loader:
-                batch = hooks.transfer_batch_to_device(hooks.on_before_batch_transfer(batch, 0), self.device, 0)
-                yield self.read_batch(hooks.on_after_batch_transfer(batch, 0))[0]
+            for batch in loader if has_length(loader) else islice(loader, self._batches_of_a_stream()):
+                for hook, arguments in _TRANSFER.items():
+                    # as Lightning has it: the data module's hook where it wrote one, else the model's
+                    owner = datamodule if is_overridden(hook, datamodule) else self
+                    batch = getattr(owner, hook)(batch, *arguments(self))
+                yield self.read_batch(batch)[0]
+
+    def _batches_of_a_stream(self) -> int:
+        batches = min(self.trainer.num_training_batches, _STREAM)
+        rank_zero_info(f"{type(self).__name__} takes its scale from the first {batches:.0f} batches of a stream")
+        return int(batches)
 
     def condition(self, y: Tensor | None) -> Tensor | None:
         """Labels (N,) as one-hot vectors (N, num_classes), where the model needs labels; else None."""
@@ -214,7 +241,10 @@ class BaseModule(LightningModule):
             raise TypeError(
                 f"predict writes codes, and {type(self).__name__} has none: predict with the model it looks at"
             )
-        x, y = self.read_batch(batch)
+        # of a model that learned from labels only a conditional one needs them for its codes
+        x, y = self.read_batch(batch, needs_labels=bool(getattr(self, "conditional", False)))
+        if batch_idx == 0:
+            check_unit_range(x)
         return self.encode(x, y), y  # type: ignore[operator]
 
     def stop_unless_finite(self, values: Mapping[str, Tensor]) -> None:
@@ -232,7 +262,8 @@ class BaseModule(LightningModule):
             value = value.detach()
             number = float(value if self._reads_freely else self.trainer.strategy.reduce(value))
             if not isfinite(number):
-                raise FloatingPointError(f"{name} is {number} at batch {self.global_step}: {_REMEDY}")
+                half = _HALF if self.dtype == torch.float16 else ""
+                raise FloatingPointError(f"{name} is {number} at batch {self.global_step}: {half}{_REMEDY}")
 
     def _step(self, batch: Any, batch_idx: int, stage: str) -> Tensor | None:
         x, y = self.read_batch(batch)
@@ -280,7 +311,7 @@ class BaseModule(LightningModule):
                 continue
             value = metric.compute()
             logged |= value if isinstance(value, dict) else {name: value}
-            metric.reset()
+            reset(metric)
         for name, figure in logged.items():
             if stage == "train" and not figure.isfinite().all():
                 raise FloatingPointError(f"train/{name} is {figure.item()} in epoch {self.current_epoch}: {_REMEDY}")
@@ -304,11 +335,15 @@ class BaseModule(LightningModule):
         }
 
     def on_fit_start(self) -> None:
-        """See that a resumed run has the optimizers of the run before.
+        """See that there is something to train, and that a resumed run has the optimizers of the run before.
 
         Raises:
-            ValueError: it has others, whose state the checkpoint does not hold.
+            ValueError: the model is frozen; the optimizers are others, whose state the checkpoint does not hold.
         """
+        if not any(parameter.requires_grad for parameter in self.parameters()):
+            raise ValueError(
+                "this model is frozen, as load_model gives it: call model.requires_grad_(True) to train it"
+            )
         saved, self._optimizer_names = self._optimizer_names, [type(each).__name__ for each in self.trainer.optimizers]
         if self._resumes and saved != self._optimizer_names:
             raise ValueError(
@@ -358,6 +393,19 @@ class BaseModule(LightningModule):
         torch.default_generator.manual_seed(value)
         if self.device.type in ("cuda", "mps", "xpu"):
             getattr(torch, self.device.type).manual_seed(value)
+
+
+def has_length(loader: Any) -> bool:
+    """Whether a loader knows how many batches it has.
+
+    Example:
+        >>> has_length([1, 2]), has_length(iter([1, 2]))
+        (True, False)
+    """
+    try:
+        return len(loader) >= 0
+    except (TypeError, NotImplementedError):
+        return False
 
 
 def steps_each_batch(scheduler: LRScheduler) -> bool:

@@ -8,7 +8,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionM
 from lit_models.base import BaseModule
 from lit_models.checks import check_count, check_share
 from lit_models.functional.precision import wide
-from lit_models.metrics import EpochMeans
+from lit_models.metrics import EpochMeans, reset
 
 
 class ClassificationModule(BaseModule):
@@ -94,4 +94,4 @@ class ClassificationModule(BaseModule):
 
     def _keep_confusion(self) -> None:
         self.confusion = self._confusion.compute()
-        self._confusion.reset()
+        reset(self._confusion)

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from lit_models.checks import check_image_shape, check_images
 from lit_models.classification import ClassificationModule
-from lit_models.networks import Encoder, EncoderCallable, PooledConvEncoder
-from lit_models.networks.base import make_network
+from lit_models.networks import EncoderCallable, PooledConvEncoder
+from lit_models.networks.base import make_encoder
 
 
 class LitClassifier(ClassificationModule):
@@ -46,7 +46,7 @@ class LitClassifier(ClassificationModule):
     ) -> None:
         super().__init__(num_classes, optimizer, lr_scheduler, label_smoothing)
         self.image_shape = check_image_shape(image_shape)
-        self.encoder = make_network("encoder", encoder, Encoder, self.image_shape, num_classes, 0)
+        self.encoder = make_encoder("encoder", encoder, self.image_shape, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits, (N, K), of images (N, C, H, W) in [0, 1]."""

@@ -1,7 +1,9 @@
 """Generative adversarial networks: two players, two optimizers stepped by hand."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import partial
+from math import ceil, isinf
 from typing import Any, Literal
 
 import torch
@@ -27,15 +29,8 @@ from lit_models.functional.adversarial import (
 from lit_models.functional.precision import wide
 from lit_models.manual import allow_unused_parameters, broadcast_buffers, counted_once
 from lit_models.metrics import EpochMeans
-from lit_models.networks import (
-    DCGANDiscriminator,
-    DCGANGenerator,
-    Decoder,
-    DecoderCallable,
-    Encoder,
-    EncoderCallable,
-)
-from lit_models.networks.base import make_network
+from lit_models.networks import DCGANDiscriminator, DCGANGenerator, DecoderCallable, EncoderCallable
+from lit_models.networks.base import make_decoder, make_encoder
 
 _SETTLING_BATCHES = 16
 _PROJECTIONS = 128
@@ -169,8 +164,8 @@ class LitGAN(BaseModule):
         self.make_lr_schedulers = (lr_scheduler_d, lr_scheduler_g)
 
         condition_dim = num_classes if conditional else 0
-        self.discriminator = make_network("discriminator", discriminator, Encoder, self.image_shape, 1, condition_dim)
-        self.generator = make_network("generator", generator, Decoder, latent_dim, self.image_shape, condition_dim)
+        self.discriminator = make_encoder("discriminator", discriminator, self.image_shape, 1, condition_dim)
+        self.generator = make_decoder("generator", generator, latent_dim, self.image_shape, condition_dim)
         if gradient_penalty and any(isinstance(layer, _BATCH_NORMS) for layer in self.discriminator.modules()):
             rank_zero_warn(
                 "gradient_penalty takes the gradient of each image alone, which batch norm in the discriminator mixes "
@@ -181,6 +176,7 @@ class LitGAN(BaseModule):
             self.ema = AveragedModel(self.generator, multi_avg_fn=partial(_move_towards, share=1 - ema_decay))
             self.ema.requires_grad_(False)
         self._average_is_settled = False
+        self._last_real: tuple[Tensor, Tensor | None] | None = None
         self._add_figures()
 
     def _add_figures(self) -> None:
@@ -237,7 +233,10 @@ class LitGAN(BaseModule):
         self._step_lr_schedulers(self.trainer.is_last_batch)
 
     def _play(self, x: Tensor, condition: Tensor | None, batch_idx: int) -> None:
-        group = batch_idx // self.accumulate_grad_batches
+        # groups of accumulated batches, counted over the run: short epochs must not leave the generator out
+        batches = self.trainer.num_training_batches
+        groups = 0 if isinf(batches) else ceil(batches / self.accumulate_grad_batches)
+        group = self.current_epoch * groups + batch_idx // self.accumulate_grad_batches
         trains_g = (group + 1) % self.discriminator_steps == 0
         steps = (batch_idx + 1) % self.accumulate_grad_batches == 0 or self.trainer.is_last_batch
         with torch.set_grad_enabled(trains_g):
@@ -285,8 +284,10 @@ class LitGAN(BaseModule):
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Measure the gradient, and clip it where that is asked for."""
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
-        if scaler is not None and getattr(optimizer, "_step_supports_amp_scaling", False):
-            scaler.unscale_(optimizer)  # fused optimizers would do it in their step, too late for who measures
+        if scaler is not None:
+            # fused optimizers would do it in their step, too late for who measures; the others' are unscaled already
+            with suppress(RuntimeError):
+                scaler.unscale_(optimizer)
         player = "d" if optimizer is self.trainer.optimizers[0] else "g"
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         norm = get_total_norm([p.grad for p in parameters if p.grad is not None])
@@ -318,6 +319,7 @@ class LitGAN(BaseModule):
         figures = self.log_figures("train")
         if "d_loss" in figures:  # not where a run was resumed at the very end of an epoch
             self._warn(figures["d_loss"], self._distance_ratio())
+        self._last_real = None
         for scheduler in self._schedulers():
             if isinstance(scheduler, ReduceLROnPlateau):
                 self._step_on_plateau(scheduler)
@@ -331,8 +333,10 @@ class LitGAN(BaseModule):
             self.log_dict({f"train/{name}_step": value for name, value in zip(means.names, values, strict=True)})
 
     @torch.no_grad()
-    def _distance_ratio(self) -> Tensor:
-        """Mean distance between samples over the mean distance between the last batch's real images."""
+    def _distance_ratio(self) -> Tensor | None:
+        """Mean distance between samples over that between the last real images; None of batches of one image."""
+        if self._last_real is None:
+            return None
         x, y = self._last_real
         self.eval()
         ratio = mean_pairwise_distance(wide(self.sample(len(x), y))) / mean_pairwise_distance(wide(x))
@@ -340,7 +344,7 @@ class LitGAN(BaseModule):
         self.log("train/distance_ratio", ratio, sync_dist=True)
         return ratio
 
-    def _warn(self, d_loss: Tensor, distance_ratio: Tensor) -> None:
+    def _warn(self, d_loss: Tensor, distance_ratio: Tensor | None) -> None:
         if self.global_step < _JUDGED_AFTER:
             return
         if self.loss != "wasserstein" and d_loss < _D_WINS_BELOW:
@@ -349,7 +353,7 @@ class LitGAN(BaseModule):
                 "the generator learns next to nothing. Try loss='non_saturating', more dropout, or a lower learning "
                 "rate for the discriminator."
             )
-        if distance_ratio < _COLLAPSED_BELOW:
+        if distance_ratio is not None and distance_ratio < _COLLAPSED_BELOW:
             rank_zero_warn(
                 f"The samples collapse: they lie {distance_ratio:.2f} times as far apart as real images do. Try "
                 "another loss, a lower learning rate for G, or discriminator_steps=2."

@@ -32,10 +32,18 @@ class EpochFigure(Metric):
         if self.count.dtype in (torch.float16, torch.bfloat16):
             self.set_dtype(torch.float32)
 
-    def reset(self) -> None:
-        """Set the sums to zero; in inference mode too, whose own tensors no later fit could add to."""
-        with torch.inference_mode(False):
-            super().reset()
+
+def reset(metric: Metric) -> None:
+    """Begin a metric anew with ordinary tensors, where inference mode is on too: a later fit could not add to its own.
+
+    Example:
+        >>> means = EpochMeans(["loss"])
+        >>> with torch.inference_mode():
+        ...     reset(means)
+        >>> means.update([torch.tensor(1.0)], n=3)
+    """
+    with torch.inference_mode(False):
+        metric.reset()
 
 
 class EpochMeans(EpochFigure):

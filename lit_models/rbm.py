@@ -326,6 +326,10 @@ class LitRBM(BaseModule):
 
     def on_train_start(self) -> None:
         """Before a first fit, take the scale of the train split; a model that is trained further keeps its own."""
+        if self.dtype != wide(self.weight).dtype:
+            self.scale.float()  # in 16 bits scale and chains would lose digits, which weights can do without
+        if self.chains == "persistent":
+            self.chain = wide(self.chain)
         if not self.scale.fitted:
             self.fit_scale(self.training_batches())
 
@@ -396,7 +400,7 @@ class LitRBM(BaseModule):
 
     def _visible(self, x: Tensor) -> Tensor:
         check_images(x, self.image_shape)
-        return wide(self.scale(x))
+        return self.scale(x)
 
     @torch.no_grad()
     def _advance_chains(self) -> Tensor:

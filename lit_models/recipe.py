@@ -117,6 +117,8 @@ def recipe_of(content: Mapping[str, Any], path: str | Path) -> dict[str, Any]:
 
 def _path(factory: Any) -> str:
     """Where a class or function is imported from; "<...>" for what cannot be."""
+    if factory is None:
+        return "<partial with positional arguments>"
     module, name = getattr(factory, "__module__", None), getattr(factory, "__qualname__", None)
     if not module or not name:
         return f"<{type(factory).__name__}>"

@@ -27,6 +27,11 @@ def close_epoch(checkpoint: dict[str, Any]) -> None:
         batches, epochs = loop["epoch_loop.batch_progress"], loop["epoch_progress"]
         in_batch_end = batches["total"]["completed"] == batches["total"]["processed"] - 1
         in_epoch = epochs["total"]["processed"] == epochs["total"]["started"] - 1
+        if not batches["is_last_batch"] and not in_epoch and batches["current"]["ready"]:
+            rank_zero_warn(
+                f"the run before ended within an epoch, after {batches['current']['ready']} of its batches (max_steps "
+                "or max_time): this run begins with the next epoch, and the others are left out"
+            )
         if batches["is_last_batch"] and in_batch_end and in_epoch:
             loop["epoch_loop.state_dict"]["_batches_that_stepped"] += 1
             for count in ("total", "current"):

@@ -13,8 +13,8 @@ from lit_models.checks import check_choice, check_count, check_image_shape, chec
 from lit_models.functional.elbo import bernoulli_nll, gaussian_nll, reparameterize, standard_normal_kl
 from lit_models.functional.precision import wide
 from lit_models.metrics import ActiveUnits, EpochMeans
-from lit_models.networks import Decoder, DecoderCallable, Encoder, EncoderCallable, MLPDecoder, MLPEncoder
-from lit_models.networks.base import make_network
+from lit_models.networks import DecoderCallable, EncoderCallable, MLPDecoder, MLPEncoder
+from lit_models.networks.base import make_decoder, make_encoder
 
 
 class LitVAE(BaseModule):
@@ -85,8 +85,8 @@ class LitVAE(BaseModule):
         self.likelihood = likelihood
 
         condition_dim = num_classes if conditional else 0
-        self.encoder = make_network("encoder", encoder, Encoder, self.image_shape, 2 * latent_dim, condition_dim)
-        self.decoder = make_network("decoder", decoder, Decoder, latent_dim, self.image_shape, condition_dim)
+        self.encoder = make_encoder("encoder", encoder, self.image_shape, 2 * latent_dim, condition_dim)
+        self.decoder = make_decoder("decoder", decoder, latent_dim, self.image_shape, condition_dim)
         if likelihood == "gaussian":
             self.log_scale = nn.Parameter(torch.tensor(math.log(0.2)))
         self.add_figures(means=EpochMeans(["loss", "reconstruction", "kl"]), active_units=ActiveUnits(latent_dim))

@@ -80,23 +80,51 @@ NormCallable = Callable[[int], nn.Module]
 """Makes a normalization of so many channels, such as `torch.nn.BatchNorm2d`."""
 
 
-def make_network(name: str, factory: Any, kind: type[Made], *sizes: Any) -> Made:
-    """Call a network's factory and check what it makes.
+def make_encoder(name: str, factory: Any, image_shape: Sequence[int], out_dim: int, condition_dim: int = 0) -> Encoder:
+    """Call an encoder's factory and check what it makes.
 
     Args:
         name: of the argument, for the error.
-        factory: an `EncoderCallable` or `DecoderCallable`.
-        kind: what it has to make.
-        sizes: what it is called with.
+        factory: an `EncoderCallable`.
+        image_shape: (C, H, W).
+        out_dim: width of the output.
+        condition_dim: width of the condition; 0 for none.
 
     Raises:
-        TypeError: it makes something else.
+        TypeError: it is no factory of encoders.
+        ValueError: the encoder's output has another width.
 
     Example:
-        >>> make_network("encoder", nn.Linear, Encoder, (1, 28, 28), 40, 0)
+        >>> make_encoder("encoder", nn.Linear, (1, 28, 28), 40)
         Traceback (most recent call last):
         TypeError: encoder must make a lit_models.networks.base.Encoder, got Linear: derive it from Encoder
     """
+    network = _make(name, factory, Encoder, image_shape, out_dim, condition_dim)
+    _check_output(name, network, torch.zeros(1, *image_shape), condition_dim, (1, out_dim))
+    return network
+
+
+def make_decoder(name: str, factory: Any, in_dim: int, image_shape: Sequence[int], condition_dim: int = 0) -> Decoder:
+    """Call a decoder's factory and check what it makes; see `make_encoder`.
+
+    Example:
+        >>> def decoder(in_dim, image_shape, condition_dim):
+        ...     return Decoder()
+        >>> isinstance(make_decoder("decoder", decoder, 20, (1, 28, 28)), Decoder)
+        Traceback (most recent call last):
+        NotImplementedError
+    """
+    network = _make(name, factory, Decoder, in_dim, image_shape, condition_dim)
+    _check_output(name, network, torch.zeros(1, in_dim), condition_dim, (1, *image_shape))
+    return network
+
+
+def _make(name: str, factory: Any, kind: type[Made], *sizes: Any) -> Made:
+    if isinstance(factory, nn.Module) or not callable(factory):
+        raise TypeError(
+            f"{name} must be a factory, a class or functools.partial(class, ...), that makes a {kind.__name__}, got "
+            f"{type(factory).__name__}: a model makes its networks itself, of the sizes that it needs"
+        )
     found = unwrap(factory)
     made = None if isinstance(found, type) and not issubclass(found, kind) else factory(*sizes)
     if not isinstance(made, kind):
@@ -105,6 +133,17 @@ def make_network(name: str, factory: Any, kind: type[Made], *sizes: Any) -> Made
             f"{name} must make a {kind.__module__}.{kind.__name__}, got {got.__name__}: derive it from {kind.__name__}"
         )
     return made
+
+
+@torch.no_grad()
+def _check_output(name: str, network: nn.Module, x: Tensor, condition_dim: int, wanted: tuple[int, ...]) -> None:
+    """Raise a ValueError where one input does not give the shape wanted; in eval mode, where nothing is drawn."""
+    like = next(network.parameters(), x)
+    condition = torch.zeros(1, condition_dim).to(like) if condition_dim else None
+    shape = tuple(network.eval()(x.to(like), condition).shape)
+    network.train()
+    if shape != wanted:
+        raise ValueError(f"{name} must give {wanted} for one input, the sizes that it is called with, got {shape}")
 
 
 class PlaneOfCondition(nn.Module):

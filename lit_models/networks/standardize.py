@@ -5,6 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from lit_models.functional.precision import wide
+
 
 class Standardize(nn.Module):
     """One mean and one standard deviation for all pixels, kept as buffers; the identity until `set_scale` was called.
@@ -49,12 +51,12 @@ class Standardize(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) in [0, 1] to (N, D), standardized."""
-        return (x.flatten(1) - self.mean) / self.std  # (N, C, H, W) -> (N, D)
+        return (wide(x).flatten(1) - wide(self.mean)) / wide(self.std)  # (N, C, H, W) -> (N, D)
 
     def inverse(self, v: Tensor) -> Tensor:
         """(N, D) to images (N, C, H, W) on the scale of [0, 1], which a Gaussian's mean may leave."""
-        return (v * self.std + self.mean).unflatten(1, self.image_shape)
+        return (v * wide(self.std) + wide(self.mean)).unflatten(1, self.image_shape)
 
     def log_volume(self) -> Tensor:
         """Nats that a density over standardized images loses as one over [0, 1] pixels: D log std, a scalar."""
-        return len(self.mean_image) * self.std.log()
+        return len(self.mean_image) * wide(self.std).log()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch import LightningDataModule, LightningModule
+from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 from torch.optim import SGD, Adam
 from torch.optim.lr_scheduler import CyclicLR, OneCycleLR
@@ -210,3 +211,96 @@ def test_a_probe_takes_codes_of_any_loader(tmp_path: Path) -> None:
     runs.fit(model, codes, codes)
     assert "val/accuracy" in runs.callback_metrics
     assert model.heads[0].deviation.min() > 2
+
+
+class Endless(torch.utils.data.IterableDataset):
+    """A stream without an end."""
+
+    def __iter__(self) -> Any:
+        while True:
+            yield IMAGES[0], LABELS[0]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_stream_without_an_end(name: str, tmp_path: Path) -> None:
+    """The RBM takes its scale from the batches of one epoch."""
+    model, runs = MODELS[name](), trainer(tmp_path, limit_train_batches=3, limit_val_batches=0)
+    runs.fit(model, DataLoader(Endless(), batch_size=4))
+    assert runs.global_step == 3
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_validate_and_then_fit(name: str, tmp_path: Path) -> None:
+    model = MODELS[name]()
+    trainer(tmp_path).validate(model, loader(), verbose=False)
+    runs = trainer(tmp_path)
+    runs.fit(model, loader(), loader())
+    runs.test(model, loader(), verbose=False)
+    runs.fit_loop.max_epochs = 2
+    runs.fit(model, loader(), loader())
+
+
+@pytest.mark.parametrize("name", ["gan", "cgan", "rbm", "vae"])
+def test_batches_of_one_image(name: str, tmp_path: Path) -> None:
+    one = DataLoader(list(zip(IMAGES[:3], LABELS[:3], strict=True)), batch_size=1)
+    trainer(tmp_path).fit(MODELS[name](), one, one)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_predict_takes_images_alone_and_looks_at_them(name: str, tmp_path: Path) -> None:
+    model, runs = MODELS[name](), trainer(tmp_path)
+    if name not in ("cvae", "cgan"):
+        codes, labels = runs.predict(model, loader("tensor"))[0]
+        assert len(codes) == 8
+        assert labels is None
+    with pytest.raises(ValueError, match=r"pixels must be in \[0, 1\]"):
+        runs.predict(model, loader(x=255 * IMAGES))
+
+
+@pytest.mark.parametrize("precision", ["bf16-true", "16-true"])
+def test_persistent_chains_and_the_likelihood_in_16_bits(precision: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = LitRBM(SHAPE, hidden_dim=4, chains="persistent", num_chains=8, optimizer=STILL)
+    runs = trainer(tmp_path, precision=precision)
+    runs.fit(model, loader(), loader())
+    assert model.chain.dtype == torch.float32
+    volume = 64 * IMAGES.double().std(correction=0).log()
+    torch.testing.assert_close(model.scale.log_volume().double(), volume, rtol=1e-4, atol=0)
+
+
+class Halved(LitRBM):
+    """A model with a hook of its own between loader and step."""
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        return batch[0] * 0.5, batch[1]
+
+
+# Lightning's word that the model's hook is the one it calls
+@pytest.mark.filterwarnings("ignore:You have overridden `on_after_batch_transfer` in `LightningModule`")
+def test_the_scale_is_of_what_the_step_sees(tmp_path: Path) -> None:
+    for data in (Any2(), None):
+        model = Halved(SHAPE, hidden_dim=4)
+        given = {"datamodule": data} if data else {"train_dataloaders": loader()}
+        trainer(tmp_path).fit(model, **given)
+        torch.testing.assert_close(model.scale.mean, IMAGES.mean() / 2)
+
+
+def test_a_frozen_model_is_not_trained_in_silence(tmp_path: Path) -> None:
+    model = MODELS["vae"]().requires_grad_(False)
+    with pytest.raises(ValueError, match=r"this model is frozen, as load_model gives it: call model.requires_grad_"):
+        trainer(tmp_path).fit(model, loader())
+
+
+def test_half_precision_with_adams_own_epsilon_says_what_is_wrong(tmp_path: Path) -> None:
+    with pytest.raises(FloatingPointError, match=r"Adam's eps of 1e-8 is 0: use --trainer.precision 16-mixed"):
+        trainer(tmp_path, precision="16-true").fit(MODELS["vae"](), loader())
+
+
+@pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`, callbacks used to create")
+def test_an_epoch_that_max_steps_cut_short_is_said(tmp_path: Path) -> None:
+    """Lightning takes it for a whole one, and begins the next."""
+    runs = make_trainer(tmp_path, max_steps=4, log_every_n_steps=1, callbacks=[ModelCheckpoint(tmp_path)])
+    runs.fit(MODELS["vae"](), loader())
+    path = runs.checkpoint_callback.best_model_path
+    with pytest.warns(UserWarning, match=r"ended within an epoch, after 1 of its batches \(max_steps or max_time\)"):
+        trainer(tmp_path, max_epochs=3).fit(MODELS["vae"](), loader(), ckpt_path=path, weights_only=True)

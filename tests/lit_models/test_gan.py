@@ -146,6 +146,16 @@ def test_steps_count_batches(options: dict, steps: list[int], data: MNISTDataMod
     assert counter.steps == steps
 
 
+@pytest.mark.parametrize(("epochs", "steps"), [(1, 0), (2, 1), (4, 2)])
+def test_epochs_shorter_than_the_generators_turn(
+    epochs: int, steps: int, data: MNISTDataModule, tmp_path: Path
+) -> None:
+    """Its turns are counted over the run: 3 batches an epoch, every 5th."""
+    counter = CountSteps()
+    make_trainer(tmp_path, counter, max_epochs=epochs).fit(small(discriminator_steps=5), datamodule=data)
+    assert counter.steps == [3 * epochs, steps]
+
+
 def test_a_lightning_that_counts_in_another_way_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the hooks that the count relies on; and with them, which fails on the day that Lightning renames them."""
     from lightning.pytorch.core.optimizer import LightningOptimizer

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torchmetrics import Metric
 
-from lit_models.metrics import ActiveUnits, EpochMeans, HiddenUnits
+from lit_models.metrics import ActiveUnits, EpochMeans, HiddenUnits, reset
 
 
 @pytest.mark.parametrize("cuts", [[10], [4, 4, 2], [9, 1]])
@@ -59,6 +59,6 @@ def test_what_inference_mode_reset_can_be_added_to_outside(make: Callable[[], Me
     batch = ([torch.zeros(())], 1) if isinstance(metric, EpochMeans) else (torch.zeros(3, 2),)
     with torch.inference_mode():
         metric.update(*batch)
-        metric.reset()
+        reset(metric)
     metric.update(*batch)
     assert metric.update_count == 1

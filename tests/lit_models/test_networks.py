@@ -101,6 +101,38 @@ def test_channels_out_of_range(channels, message: str) -> None:
         ConvEncoder((1, 8, 8), 5, channels=channels)
 
 
+# Lightning's advice on modules among arguments, before ours is said
+@pytest.mark.filterwarnings("ignore:Attribute 'encoder' is an instance of `nn.Module`")
+@pytest.mark.parametrize("given", [MLPEncoder((1, 8, 8), 4), "MLPEncoder", None])
+def test_what_is_no_factory(given) -> None:
+    with pytest.raises(TypeError, match=r"encoder must be a factory, a class or functools.partial\(class, ...\)"):
+        LitVAE((1, 8, 8), latent_dim=2, encoder=given)
+
+
+def wider(image_shape, out_dim, condition_dim):
+    return MLPEncoder(image_shape, out_dim + 2, condition_dim)
+
+
+def higher(in_dim, image_shape, condition_dim):
+    return MLPDecoder(in_dim, (1, 9, 8), condition_dim)
+
+
+@pytest.mark.parametrize("options", [{"encoder": wider}, {"decoder": higher}, {"encoder": wider, "conditional": True}])
+def test_networks_of_other_sizes_than_asked(options: dict) -> None:
+    with pytest.raises(ValueError, match=r"must give \(1, .*\) for one input, .* got \(1, "):
+        LitVAE((1, 8, 8), latent_dim=2, **options)
+
+
+def test_factories_of_ones_own(tmp_path) -> None:
+    """A function that takes a class first is a factory too, which only a recipe cannot say."""
+
+    def make(activation, image_shape, out_dim, condition_dim):
+        return MLPEncoder(image_shape, out_dim, condition_dim, activation=activation)
+
+    model = LitVAE((1, 8, 8), encoder=partial(make, nn.GELU))
+    assert model.recipe["init_args"]["encoder"]["class_path"].startswith("<")
+
+
 def test_a_network_without_features_says_so() -> None:
     class Bare(Encoder):
         def __init__(self, image_shape, out_dim, condition_dim) -> None:

@@ -183,7 +183,7 @@ def test_no_sigma_falls_below_its_floor_or_stays_there(data: KMNISTDataModule, t
     with torch.no_grad():
         model.log_sigma.fill_(math.log(0.01))
     make_trainer(tmp_path, limit_train_batches=1).fit(model, datamodule=data)
-    assert model.rbm.sigma.item() == pytest.approx(0.02)
+    assert model.rbm.sigma.item() + 1e-7 >= 0.02
     make_trainer(tmp_path).fit(model, datamodule=data)
     assert model.rbm.sigma.item() > 0.021
 
