@@ -23,6 +23,7 @@ from callbacks import AtomicCheckpointIO, RunCheckpoint, SaveOnInterrupt, run_fo
 from callbacks.hparams_page import HParamsPage, page_settings
 from lit_models import networks
 from lit_models.loading import check_fits
+from lit_models.recipe import read_checkpoint
 from precision import preferred_precision
 from runs import SaveConfig, check_experiment, find_checkpoint, root_folder, take_run_folder, version_of
 
@@ -73,7 +74,9 @@ class GenerativeCLI(LightningCLI):
         """
         words = sys.argv[1:] if args is None else args
         if isinstance(words, list):  # without Lightning's warning where `args` and `sys.argv` are both there
-            if set(words[:1]) <= set(self.subcommands()) and not any(word.startswith(_ENOUGH) for word in words):
+            if set(words[:1]) <= set(self.subcommands()) and not any(
+                word.startswith(_ENOUGH) or ".help" in word for word in words
+            ):
                 parser.error(_shortest_way())
             try:
                 self.config = parser.parse_args(words)
@@ -184,6 +187,7 @@ class GenerativeCLI(LightningCLI):
                     )
         if options.ckpt_path is not None:
             check_fits(options.ckpt_path, self.model)
+            _check_epochs(options.ckpt_path, options.trainer.max_epochs if self.subcommand == "fit" else None)
         elif self.subcommand != "fit":
             rank_zero_warn(f"{self.subcommand} without --ckpt_path: the model's weights are random")
         if self.subcommand == "validate" and self._without_validation():
@@ -280,6 +284,15 @@ def _shortest_way() -> str:
     )
 
 
+def _check_epochs(checkpoint: str, max_epochs: int | None) -> None:
+    done = int(read_checkpoint(checkpoint).get("epoch", 0)) + 1
+    if max_epochs is not None and 0 <= max_epochs < done:
+        raise ValueError(
+            f"{checkpoint} is of epoch {done}, and --trainer.max_epochs is {max_epochs}: nothing is left to train; "
+            f"pass more than {done} to go on"
+        )
+
+
 def _known_names() -> str:
     rooms = {"model": lit_models, "data": datamodules, "trainer.callbacks": callbacks}
     kinds = LightningModule, LightningDataModule, Callback, networks.Encoder, networks.Decoder
@@ -288,6 +301,7 @@ def _known_names() -> str:
         found = {name: getattr(room, name) for name in room.__all__}
         names = [name for name, value in found.items() if isinstance(value, type) and issubclass(value, kinds)]
         lines.append(f"--{key}: {', '.join(names)}" + (f". Options of one: --{key}.help NAME" if key in rooms else ""))
+    lines.append(f"configs/: {', '.join(path.stem for path in sorted(CONFIGS.glob('*.yaml')))}")
     return "\n".join(lines)
 
 

@@ -2,6 +2,7 @@
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_info
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
@@ -67,12 +68,13 @@ class ClassCoverage(PictureCallback):
         shares = counts / counts.sum()
         figures = {f"samples/count_{name.replace('/', '-')}": float(c) for name, c in zip(names, counts, strict=True)}
         figures["samples/missing_classes"] = float((counts == 0).sum())
-        figures["samples/entropy"] = float(-torch.special.xlogy(shares, shares).sum())
+        figures["samples/entropy"] = abs(float(torch.special.xlogy(shares, shares).sum()))
         figures["samples/confident"] = float((confidence > _CONFIDENT).float().mean())
         if asked is not None:
             figures["samples/class_agreement"] = float((label == asked.cpu()).float().mean())
         for logger in trainer.loggers:
             logger.log_metrics(figures, trainer.global_step)
+        rank_zero_info(f"{self.n} samples: {_words(figures)}")
         self.save(trainer, _bars(counts, names, figures), "class_coverage", when)
 
     def _classify(self, module: LightningModule, asked: Tensor | None) -> Tensor:
@@ -95,9 +97,13 @@ def _bars(counts: Tensor, names: list[str], figures: dict[str, float]) -> Figure
     axes.axhline(float(counts.sum()) / len(names), color="0.6", linewidth=1, linestyle="--")
     axes.set_xticks(range(len(names)), names, rotation=0 if max(map(len, names)) < 3 else 45, fontsize=8)
     axes.set_ylabel("samples")
-    title = f"entropy {figures['samples/entropy']:.3f} nats, {figures['samples/confident']:.1%} confident"
-    if "samples/class_agreement" in figures:
-        title += f", {figures['samples/class_agreement']:.1%} of the class asked"
-    axes.set_title(title, fontsize=9)
+    axes.set_title(_words(figures), fontsize=9)
     axes.margins(y=0.12)
     return figure
+
+
+def _words(figures: dict[str, float]) -> str:
+    words = f"entropy {figures['samples/entropy']:.3f} nats, {figures['samples/confident']:.1%} confident"
+    if "samples/class_agreement" in figures:
+        words += f", {figures['samples/class_agreement']:.1%} of the class asked"
+    return words

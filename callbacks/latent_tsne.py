@@ -16,6 +16,7 @@ from callbacks.picture import PictureCallback, new_figure
 from callbacks.verbs import Encodes
 
 _CODES = ("mean", "log_variance")
+_MANY = 3000
 _FEWEST = 3
 
 
@@ -77,6 +78,8 @@ class LatentTSNE(PictureCallback):
         kinds = torch.zeros(len(codes), dtype=torch.int64) if labels is None else labels
         names = [""] if labels is None else class_names(trainer, int(kinds.max()) + 1)
         name, title = f"tsne_{self.code}", f"{split} split, {len(codes):,} points"
+        if len(codes) >= _MANY:
+            rank_zero_info(f"\nLatentTSNE draws {name} of {len(codes):,} codes, which takes half a minute or more")
         self.save(trainer, _scatter(_plane(codes, self.seed), kinds.numpy(), names, title), name, when)
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):

@@ -10,7 +10,7 @@ from typing import Any, Self
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
-from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
@@ -101,6 +101,7 @@ class BaseModule(LightningModule):
         # "train" itself would hide nn.Module.train
         self._figures = nn.ModuleDict({f"{stage}_figures": nn.ModuleDict() for stage in STAGES})
         self._optimizer_names: list[str] = []
+        self._cut_after = 0  # batches of the epoch in which the run before was ended
         self._resumes = False
 
     # -- what a model is made of --------------------------------------------------------------------------------------
@@ -344,8 +345,15 @@ class BaseModule(LightningModule):
             raise ValueError(
                 "this model is frozen, as load_model gives it: call model.requires_grad_(True) to train it"
             )
-        saved, self._optimizer_names = self._optimizer_names, [type(each).__name__ for each in self.trainer.optimizers]
-        if self._resumes and saved != self._optimizer_names:
+        saved = self._optimizer_names
+        self._optimizer_names = [type(optimizer).__name__ for optimizer in self.trainer.optimizers]
+        resumes = self._resumes and bool(getattr(self.trainer, "ckpt_path", None))
+        if resumes and self._cut_after:
+            rank_zero_warn(
+                f"the run before ended in an epoch, after {self._cut_after} batches of it (max_steps or max_time): "
+                "this run begins with the next epoch, and the others are left out"
+            )
+        if resumes and saved != self._optimizer_names:
             raise ValueError(
                 f"the checkpoint is of a run with {saved}, this run has {self._optimizer_names}: resume with the same "
                 "optimizer, or start a new run from the checkpoint's weights (load_model)"
@@ -361,7 +369,7 @@ class BaseModule(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on with the noise of the run that wrote it, and after the epoch that it may have ended."""
-        close_epoch(checkpoint)
+        self._cut_after = close_epoch(checkpoint)
         self.noise_seed = checkpoint.get("noise_seed", self.noise_seed)
         self._resumes = bool(checkpoint.get("optimizer_states"))
         self._optimizer_names = checkpoint.get("optimizer_names", [])

@@ -70,7 +70,7 @@ def check_fits(checkpoint: str | Path, model: LightningModule) -> None:
     differing = [
         f"{key}={value!r} (here {asked.get(key)!r})"
         for key, value in saved["init_args"].items()
-        if value != asked.get(key)
+        if value != asked.get(key) and not key.startswith(("optimizer", "lr_scheduler"))
     ]
     raise ValueError(
         f"{checkpoint} holds the weights of another architecture than this {type(model).__name__}: "

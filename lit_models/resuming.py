@@ -5,7 +5,7 @@ from typing import Any
 from lightning.pytorch.utilities import rank_zero_warn
 
 
-def close_epoch(checkpoint: dict[str, Any]) -> None:
+def close_epoch(checkpoint: dict[str, Any]) -> int:
     """Mark the epoch as over in a checkpoint that was written by an epoch's last batch; in place.
 
     Lightning itself leaves it open: the resumed run would count its next epoch as the same one, and a run resumed from
@@ -15,23 +15,24 @@ def close_epoch(checkpoint: dict[str, Any]) -> None:
     Args:
         checkpoint: what `Trainer.save_checkpoint` wrote; one without loops is left alone.
 
+    Returns:
+        Batches of an epoch that `max_steps` or `max_time` cut short, of which Lightning leaves the others out; else 0.
+
     Source: https://github.com/Lightning-AI/pytorch-lightning/issues/18060.
 
     Example:
         >>> close_epoch({"state_dict": {}})  # weights alone have no loops
+        0
     """
     loop = checkpoint.get("loops", {}).get("fit_loop")
     if loop is None:
-        return
+        return 0
     try:
         batches, epochs = loop["epoch_loop.batch_progress"], loop["epoch_progress"]
         in_batch_end = batches["total"]["completed"] == batches["total"]["processed"] - 1
         in_epoch = epochs["total"]["processed"] == epochs["total"]["started"] - 1
-        if not batches["is_last_batch"] and not in_epoch and batches["current"]["ready"]:
-            rank_zero_warn(
-                f"the run before ended within an epoch, after {batches['current']['ready']} of its batches (max_steps "
-                "or max_time): this run begins with the next epoch, and the others are left out"
-            )
+        if not batches["is_last_batch"] and not in_epoch:
+            return int(batches["current"]["ready"])
         if batches["is_last_batch"] and in_batch_end and in_epoch:
             loop["epoch_loop.state_dict"]["_batches_that_stepped"] += 1
             for count in ("total", "current"):
@@ -42,3 +43,4 @@ def close_epoch(checkpoint: dict[str, Any]) -> None:
             f"this version of Lightning keeps its loops in another way ({error!r}): a run that goes on from a "
             "checkpoint of an epoch's last batch may repeat batches; go on from one of an epoch's end (last.ckpt)"
         )
+    return 0

@@ -196,6 +196,15 @@ def test_resuming_with_another_optimizer_is_refused_in_words(tmp_path: Path) -> 
         trainer(tmp_path, max_epochs=2).fit(other, loader(), ckpt_path=tmp_path / "adam.ckpt", weights_only=True)
 
 
+def test_weights_of_a_checkpoint_go_on_with_another_optimizer(tmp_path: Path) -> None:
+    """That is no resume."""
+    runs = trainer(tmp_path)
+    runs.fit(LitVAE(SHAPE, **mlps([8])), loader())
+    runs.save_checkpoint(tmp_path / "adam.ckpt")
+    loaded = LitVAE.load_from_checkpoint(tmp_path / "adam.ckpt", optimizer=partial(SGD, lr=1e-4))
+    trainer(tmp_path).fit(loaded, loader())
+
+
 def test_the_optimizer_of_a_recipe_goes_on(tmp_path: Path) -> None:
     model = LitVAE(SHAPE, optimizer=partial(Adam, lr=0.5), **mlps([8]))
     runs = trainer(tmp_path)
@@ -302,5 +311,5 @@ def test_an_epoch_that_max_steps_cut_short_is_said(tmp_path: Path) -> None:
     runs = make_trainer(tmp_path, max_steps=4, log_every_n_steps=1, callbacks=[ModelCheckpoint(tmp_path)])
     runs.fit(MODELS["vae"](), loader())
     path = runs.checkpoint_callback.best_model_path
-    with pytest.warns(UserWarning, match=r"ended within an epoch, after 1 of its batches \(max_steps or max_time\)"):
+    with pytest.warns(UserWarning, match=r"ended in an epoch, after 1 batches of it \(max_steps or max_time\)"):
         trainer(tmp_path, max_epochs=3).fit(MODELS["vae"](), loader(), ckpt_path=path, weights_only=True)
