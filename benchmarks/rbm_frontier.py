@@ -50,8 +50,8 @@ def measure(data_dir: str, words: tuple[str, ...]) -> list[tuple[float, float]]:
         quiet = ["--trainer.enable_progress_bar=false", f"--trainer.max_epochs={EPOCHS[-1]}"]
         callback = "--trainer.callbacks=[benchmarks.rbm_frontier.FrontierPoints]"
         cli = train.main(["fit", "--config=configs/rbm_kmnist.yaml", *where, *quiet, *words, callback])
-    callbacks = [c for c in vars(cli.trainer)["callbacks"] if hasattr(c, "points")]
-    return callbacks[0].points
+    callbacks: Any = cli.trainer.callbacks  # type: ignore[attr-defined]
+    return next(callback for callback in callbacks if hasattr(callback, "points")).points
 
 
 def draw(points: dict[str, list[tuple[float, float]]]) -> Figure:

@@ -44,7 +44,7 @@ def test_memory_is_flat_after_the_fifth_epoch(tmp_path: Path) -> None:
     words += ["--trainer.callbacks.max_points=50", "--trainer.callbacks+=tests.test_long_runs.MemoryAfterEpochs"]
     words += [f"--trainer.max_epochs={EPOCHS}", f"--trainer.default_root_dir={tmp_path}", "--trainer.accelerator=cpu"]
     cli = train.main(["fit", *words, "--trainer.enable_progress_bar=false", "--trainer.log_every_n_steps=1"])
-    (memory,) = [c for c in vars(cli.trainer)["callbacks"] if isinstance(c, MemoryAfterEpochs)]
+    (memory,) = [c for c in cli.trainer.callbacks if isinstance(c, MemoryAfterEpochs)]
     assert len(memory.resident) == EPOCHS
     assert len(list(tmp_path.glob("*/*/pictures/samples_*.png"))) == EPOCHS
     assert not pyplot.get_fignums()
