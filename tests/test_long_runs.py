@@ -38,7 +38,13 @@ def test_memory_is_flat_after_the_fifth_epoch(tmp_path: Path) -> None:
         "ReconstructionMSE": 1,
         "LatentTSNE": 5,
     }  # the last takes a second
-    words = ["--model=LitVAE", "--model.hidden_dims=[16]", "--data=DigitsDataModule", "--data.train_fraction=0.2"]
+    words = [
+        "--model=LitVAE",
+        "--model.encoder.hidden_dims=[16]",
+        "--model.decoder.hidden_dims=[16]",
+        "--data=DigitsDataModule",
+        "--data.train_fraction=0.2",
+    ]
     for name, epochs in every.items():
         words += [f"--trainer.callbacks+={name}", f"--trainer.callbacks.every_n_epochs={epochs}"]
     words += ["--trainer.callbacks.max_points=50", "--trainer.callbacks+=tests.test_long_runs.MemoryAfterEpochs"]
