@@ -19,6 +19,7 @@ from lit_models import LitGAN
 def config(setting: Setting, clock: Clock, name: str, words: Sequence[str] = (), folder: str = "data.data_dir") -> None:
     """`train.py fit` with a file of configs/ and more words, its logging, checkpoints and callbacks on."""
     EpochTimer.clock = clock
+    train.hide_absent_gpu()  # as the program does; a process is this way's alone
     with tempfile.TemporaryDirectory() as runs:
         length = [f"--trainer.max_epochs={setting.epochs}", f"--trainer.limit_train_batches={setting.steps}"]
         command = ["fit", f"--config=configs/{name}.yaml", *_where(setting, runs, folder), *length, *words]

@@ -1,6 +1,7 @@
 """The command line: run folders, checkpoints, resume, links, clear answers."""
 
 import csv
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -420,3 +421,15 @@ def test_samples_are_counted_by_a_trained_classifier(tmp_path: Path) -> None:
     events = EventAccumulator(str(tmp_path / "LitVAE" / "version_0")).Reload()
     assert sum(events.Scalars(f"samples/count_{label}")[-1].value for label in range(10)) == 50
     assert (tmp_path / "LitVAE/version_0/pictures/class_coverage_epoch001.png").is_file()
+
+
+@pytest.mark.parametrize(("count", "given", "expected"), [(0, None, ""), (0, "1", "1"), (1, None, None)])
+def test_an_absent_gpu_is_not_looked_for_at_every_step(
+    count: int, given: str | None, expected: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given or "")
+    if given is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    train.hide_absent_gpu()
+    assert os.environ.get("CUDA_VISIBLE_DEVICES") == expected
