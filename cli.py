@@ -187,7 +187,8 @@ class GenerativeCLI(LightningCLI):
                     )
         if options.ckpt_path is not None:
             check_fits(options.ckpt_path, self.model)
-            _check_epochs(options.ckpt_path, options.trainer.max_epochs if self.subcommand == "fit" else None)
+            if self.subcommand == "fit" and options.trainer.max_epochs is not None:
+                _check_epochs(options.ckpt_path, options.trainer.max_epochs)
         elif self.subcommand != "fit":
             rank_zero_warn(f"{self.subcommand} without --ckpt_path: the model's weights are random")
         if self.subcommand == "validate" and self._without_validation():
@@ -200,15 +201,16 @@ class GenerativeCLI(LightningCLI):
         # first, since an interrupted run should not wait for pictures
         added: list[Callback] = [SaveOnInterrupt()] if saves else []
         if self.subcommand == "fit" and not trainer.fast_dev_run:
-            given.append(HParamsPage(page_settings(self._plain_config()), self._monitor()))
+            monitor = self._monitor()
+            judged = monitor.replace("val/", "train/") if self._without_validation() else monitor
+            given.append(HParamsPage(page_settings(self._plain_config()), judged))
         if trainer.enable_progress_bar is not False and not any(isinstance(c, ProgressBar) for c in given):
             given.append(TQDMProgressBar(refresh_rate=_REFRESH_RATE))
         return [*added, *given, *(self._checkpoints() if saves else [])]
 
     def _monitor(self) -> str:
-        """Name of the figure that judges the run; of training where nothing is validated."""
-        monitor = self._options.checkpoint.monitor or getattr(self.model, "monitor", "val/loss")
-        return monitor.replace("val/", "train/") if self._without_validation() else monitor
+        """Name of the figure that judges checkpoints: the user's, else the model's."""
+        return self._options.checkpoint.monitor or getattr(self.model, "monitor", "val/loss")
 
     def _checkpoints(self) -> list[Callback]:
         """best.ckpt and, where more are asked for, the k best; and last.ckpt.
@@ -217,7 +219,7 @@ class GenerativeCLI(LightningCLI):
         """
         last = RunCheckpoint(filename="last", save_on_train_epoch_end=True, enable_version_counter=False)
         options = self._options.checkpoint.as_dict()
-        monitor = options["monitor"] or getattr(self.model, "monitor", "val/loss")
+        monitor = self._monitor()
         k, filename = options["save_top_k"], options["filename"]
         if k == 0 or (self._without_validation() and monitor.startswith("val/")):
             return [last]
@@ -275,18 +277,21 @@ def run(args: ArgsType = None) -> GenerativeCLI:
     return cli
 
 
+def _config_names() -> str:
+    return ", ".join(path.stem for path in sorted(CONFIGS.glob("*.yaml")))
+
+
 def _shortest_way() -> str:
-    names = ", ".join(path.stem for path in sorted(CONFIGS.glob("*.yaml")))
     return (
         "a command and a config are needed. The shortest way: train.py fit --config configs/quickstart.yaml. "
-        f"Commands: fit, validate, test, predict. Configs in configs/: {names}. Without a config, name model and data: "
-        "train.py fit --model LitVAE --data DigitsDataModule"
+        f"Commands: fit, validate, test, predict. Configs in configs/: {_config_names()}. "
+        "Without a config, name model and data: train.py fit --model LitVAE --data DigitsDataModule"
     )
 
 
-def _check_epochs(checkpoint: str, max_epochs: int | None) -> None:
+def _check_epochs(checkpoint: str, max_epochs: int) -> None:
     done = int(read_checkpoint(checkpoint).get("epoch", 0)) + 1
-    if max_epochs is not None and 0 <= max_epochs < done:
+    if 0 <= max_epochs < done:
         raise ValueError(
             f"{checkpoint} is of epoch {done}, and --trainer.max_epochs is {max_epochs}: nothing is left to train; "
             f"pass more than {done} to go on"
@@ -301,7 +306,7 @@ def _known_names() -> str:
         found = {name: getattr(room, name) for name in room.__all__}
         names = [name for name, value in found.items() if isinstance(value, type) and issubclass(value, kinds)]
         lines.append(f"--{key}: {', '.join(names)}" + (f". Options of one: --{key}.help NAME" if key in rooms else ""))
-    lines.append(f"configs/: {', '.join(path.stem for path in sorted(CONFIGS.glob('*.yaml')))}")
+    lines.append(f"configs/: {_config_names()}")
     return "\n".join(lines)
 
 

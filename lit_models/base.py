@@ -219,18 +219,18 @@ class BaseModule(LightningModule):
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor | None:
         """The step on a training batch; stops where its loss is not a finite number."""
-        loss = self._step(batch, batch_idx, "train")
+        loss = self.step(*self.read_step(batch, batch_idx), "train")
         if loss is not None:
             self.stop_unless_finite({"train/loss": loss})
         return loss
 
     def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
         """The step on a validation batch; several loaders are one split."""
-        self._step(batch, batch_idx, "val")
+        self.step(*self.read_step(batch, batch_idx), "val")
 
     def test_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
         """The step on a test batch; several loaders are one split."""
-        self._step(batch, batch_idx, "test")
+        self.step(*self.read_step(batch, batch_idx), "test")
 
     def predict_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> tuple[Tensor, Tensor | None]:
         """Codes (N, D) and labels (N,) of a batch.
@@ -266,11 +266,12 @@ class BaseModule(LightningModule):
                 half = _HALF if self.dtype == torch.float16 else ""
                 raise FloatingPointError(f"{name} is {number} at batch {self.global_step}: {half}{_REMEDY}")
 
-    def _step(self, batch: Any, batch_idx: int, stage: str) -> Tensor | None:
+    def read_step(self, batch: Any, batch_idx: int) -> tuple[Tensor, Tensor | None]:
+        """`read_batch`, and `check_values` of an epoch's first batch: how every step begins."""
         x, y = self.read_batch(batch)
         if batch_idx == 0:
             self.check_values(x, y)
-        return self.step(x, y, stage)
+        return x, y
 
     def _logs_this_step(self) -> bool:
         """Whether figures of this batch are logged: the moment to read values that a device must be waited for."""

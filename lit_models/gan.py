@@ -223,9 +223,7 @@ class LitGAN(BaseModule):
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
         """A discriminator step, and where it is due a generator step; one batch, one count."""
-        x, y = self.read_batch(batch)
-        if batch_idx == 0:
-            self.check_values(x, y)
+        x, y = self.read_step(batch, batch_idx)
         with counted_once(self):
             self._play(x, self.condition(y), batch_idx)
         if len(x) > 1:  # of a last batch of one, no distances could be taken
