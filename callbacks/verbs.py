@@ -53,6 +53,55 @@ class Encodes(Protocol):
 
 
 @runtime_checkable
+class Decodes(Protocol):
+    """Turns codes, (N, D), into images, (N, C, H, W) in [0, 1]; `y`: (N,) labels for a conditional model.
+
+    Example:
+        >>> class Model:
+        ...     def decode(self, z, y=None):
+        ...         return z.sigmoid().unflatten(1, (1, 8, 8))
+        >>> isinstance(Model(), Decodes)
+        True
+    """
+
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor: ...
+
+
+@runtime_checkable
+class Traverses(Protocol):
+    """Encodes and decodes, and knows what each unit of the code is under posterior and prior.
+
+    `unit_kl(x, y)` gives, (N, D) in nats, the KL of each unit's posterior from the prior's marginal; `prior_moments(y)`
+    mean and standard deviation of each unit under the prior: (D,) each, or (N, D) for labels y (N,) of a conditional
+    model.
+
+    Example:
+        >>> class Model:
+        ...     def encode(self, x, y=None):
+        ...         return x.flatten(1)
+        ...
+        ...     def decode(self, z, y=None):
+        ...         return z.unflatten(1, (1, 8, 8))
+        ...
+        ...     def unit_kl(self, x, y=None):
+        ...         return x.flatten(1).square() / 2
+        ...
+        ...     def prior_moments(self, y=None):
+        ...         return torch.zeros(64), torch.ones(64)
+        >>> isinstance(Model(), Traverses)
+        True
+    """
+
+    def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor: ...
+
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor: ...
+
+    def unit_kl(self, x: Tensor, y: Tensor | None = None) -> Tensor: ...
+
+    def prior_moments(self, y: Tensor | None = None) -> tuple[Tensor, Tensor]: ...
+
+
+@runtime_checkable
 class Classifies(Protocol):
     """Gives the probability of each class, (N, K), for images (N, C, H, W) in [0, 1].
 
@@ -145,6 +194,8 @@ _SIGNATURES: dict[Any, str] = {
     Samples: "sample(n, y=None)",
     Reconstructs: "reconstruct(x, y=None)",
     Encodes: "encode(x, y=None)",
+    Decodes: "decode(z, y=None)",
+    Traverses: "encode(x, y=None), decode(z, y=None), unit_kl(x, y=None) and prior_moments(y=None)",
     Confuses: "a confusion matrix",
     HasFilters: "filters()",
     RunsChains: "run_chains(n, at)",
