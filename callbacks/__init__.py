@@ -4,7 +4,10 @@ from callbacks.chain_strips import ChainStrips
 from callbacks.checkpoint_io import AtomicCheckpointIO
 from callbacks.class_coverage import ClassCoverage
 from callbacks.confusion_matrix import ConfusionMatrix
+from callbacks.curves import Curves
 from callbacks.filter_grid import FilterGrid
+from callbacks.interpolation import Interpolation
+from callbacks.latent_traversal import LatentTraversal
 from callbacks.latent_tsne import LatentTSNE
 from callbacks.reconstruction_grid import ReconstructionGrid
 from callbacks.reconstruction_mse import ReconstructionMSE
@@ -18,8 +21,11 @@ __all__ = [
     "ChainStrips",
     "ClassCoverage",
     "ConfusionMatrix",
+    "Curves",
     "FilterGrid",
+    "Interpolation",
     "LatentTSNE",
+    "LatentTraversal",
     "ReconstructionGrid",
     "ReconstructionMSE",
     "RunCheckpoint",

@@ -30,6 +30,24 @@ def has_split(trainer: Trainer, split: str) -> bool:
     return data.has_split(split) if isinstance(data, HasSplits) else bool(_loaders(trainer, split, sharded=True))
 
 
+def held_out_split(trainer: Trainer, when: str) -> str | None:
+    """The split of a picture of images not trained on: "val", or "test" where there is no other and in `test` itself.
+
+    Args:
+        trainer: that runs the model.
+        when: see `PictureCallback.draw`.
+
+    Returns:
+        None where there is neither.
+
+    Example:
+        >>> held_out_split(Trainer(logger=False, accelerator="cpu"), "epoch001") is None
+        True
+    """
+    splits = ("test",) if when == "test" else ("val", "test")
+    return next((split for split in splits if has_split(trainer, split)), None)
+
+
 def batches(
     trainer: Trainer, module: LightningModule, split: str, sharded: bool = False
 ) -> Iterator[tuple[Tensor, Tensor | None]]:

@@ -178,9 +178,9 @@ class LitRBM(BaseModule):
                 conditional mean of k Gibbs steps from the image.
         """
         check_count("cd_steps", cd_steps, 0)
-        rbm, logits = self.rbm, self._logits(x)
-        mean = visible_mean(rbm, logits.sigmoid()) if cd_steps == 0 else gibbs_chain(rbm, logits, cd_steps)[1]
-        return self.scale.inverse(mean).clamp(0, 1)
+        if cd_steps == 0:
+            return self.decode(self.encode(x))
+        return self.scale.inverse(gibbs_chain(self.rbm, self._logits(x), cd_steps)[1]).clamp(0, 1)
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """p(h = 1 | v), (N, H).
@@ -190,6 +190,24 @@ class LitRBM(BaseModule):
             y: ignored: the model is not conditional.
         """
         return self._logits(x).sigmoid()
+
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        """The mean of p(v | h), (N, C, H, W), cut to [0, 1]; of probabilities of h the mean-field mean.
+
+        Args:
+            z: (N, H) hidden units or their probabilities, in [0, 1].
+            y: ignored: the model is not conditional.
+
+        Raises:
+            ValueError: `z` has another shape.
+        """
+        if z.ndim != 2 or z.shape[1] != len(self.hidden_bias):
+            raise ValueError(
+                f"z must have shape (N, {len(self.hidden_bias)}), a column a hidden unit, got {tuple(z.shape)}: "
+                "encode(x) gives such codes"
+            )
+        rbm = self.rbm
+        return self.scale.inverse(visible_mean(rbm, z.to(rbm.weight))).clamp(0, 1)
 
     # -- more to look at ----------------------------------------------------------------------------------------------
 

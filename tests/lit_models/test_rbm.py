@@ -95,6 +95,23 @@ def test_mean_field_is_deterministic_and_the_chain_is_not() -> None:
     assert not torch.equal(model.reconstruct(x, cd_steps=1), model.reconstruct(x, cd_steps=1))
 
 
+def test_decode_is_the_conditional_mean_in_pixels() -> None:
+    """Equation (4), taken back to [0, 1]: every hidden unit that is on adds its filter to the image of none."""
+    model = two_pixels()
+    states = torch.tensor([[0.0, 0, 0], [1, 0, 0], [0, 1, 1], [0.3, 0.5, 0.2]]).double()
+    with torch.no_grad():
+        model.weight.mul_(0.1)  # so that nothing is cut
+        none = model.scale.inverse(model.visible_bias.unsqueeze(0))  # (1, 1, 1, 2)
+        expected = none + torch.einsum("nh,hcij->ncij", states, model.filters())
+        assert 0 < expected.min() < expected.max() < 1
+        torch.testing.assert_close(model.decode(states), expected)
+        model.weight.mul_(1000)
+        cut = model.decode(states)
+    assert (cut.min(), cut.max()) == (0, 1)
+    with pytest.raises(ValueError, match=r"z must have shape \(N, 3\), a column a hidden unit, got \(4, 2\): encode"):
+        model.decode(states[:, :2])
+
+
 @pytest.mark.parametrize("learning", ["cd", "exact"])
 def test_the_gradient_of_a_step(learning: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """That of the difference of the phases' free energies, the chain taken as a constant; or that of -log p."""
