@@ -12,12 +12,14 @@ from torch import Tensor
 
 from callbacks.batches import batches, class_names, has_split, join
 from callbacks.evaluation_mode import evaluation_mode
+from callbacks.nearest_neighbours import knn_accuracy
 from callbacks.picture import PictureCallback, new_figure
 from callbacks.verbs import Encodes
 
 _CODES = ("mean", "log_variance")
 _MANY = 3000
 _FEWEST = 3
+_NEIGHBOURS = 10
 
 
 class LatentTSNE(PictureCallback):
@@ -25,6 +27,12 @@ class LatentTSNE(PictureCallback):
 
     Where there is no test split they are of validation, or else of the train split. Nothing is drawn of fewer than 3
     points, or of codes that are all the same or not finite.
+
+    How far the classes lie apart is a number too, where there are labels: the share of points whose class most of their
+    10 nearest neighbours have (see `knn_accuracy`; of 10 points or fewer all others are neighbours). It stands above
+    the picture, and is logged as `tsne_mean/knn_accuracy_codes` for the codes and `tsne_mean/knn_accuracy_plane` for
+    the plane (`tsne_log_variance/...` for log-variances). t-SNE draws neighbours together, so that the plane's may be
+    the higher one; models are compared by that of the codes.
 
     Args:
         max_points: use the first so many images of the split, at least 3; None for all of it.
@@ -80,11 +88,25 @@ class LatentTSNE(PictureCallback):
         name, title = f"tsne_{self.code}", f"{split} split, {len(codes):,} points"
         if len(codes) >= _MANY:
             rank_zero_info(f"\nLatentTSNE draws {name} of {len(codes):,} codes, which takes half a minute or more")
-        self.save(trainer, _scatter(_plane(codes, self.seed), kinds.numpy(), names, title), name, when)
+        plane = _plane(codes, self.seed)
+        if labels is not None:
+            title += self._log_accuracy(trainer, codes, plane, kinds)
+        self.save(trainer, _scatter(plane, kinds.numpy(), names, title), name, when)
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 metadata = None if labels is None else [names[label] for label in labels]
                 logger.experiment.add_embedding(codes, metadata, images, trainer.global_step, name)
+
+    def _log_accuracy(self, trainer: Trainer, codes: Tensor, plane: np.ndarray, labels: Tensor) -> str:
+        """Log how well neighbours tell the class, in code space and in the plane; the same in words."""
+        in_codes, in_plane = (knn_accuracy(points, labels.numpy(), _NEIGHBOURS) for points in (codes.numpy(), plane))
+        prefix = f"tsne_{self.code}/knn_accuracy"
+        for logger in trainer.loggers:
+            logger.log_metrics({f"{prefix}_codes": in_codes, f"{prefix}_plane": in_plane}, trainer.global_step)
+        neighbours = min(_NEIGHBOURS, len(codes) - 1)
+        words = f"{neighbours}-nearest-neighbour accuracy {in_codes:.3f} of the codes, {in_plane:.3f} in the plane"
+        rank_zero_info(f"LatentTSNE, {self.code}: {words}")
+        return f"\n{words}"
 
     def _codes(
         self, trainer: Trainer, module: LightningModule, split: str
