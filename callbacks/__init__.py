@@ -5,6 +5,8 @@ from callbacks.checkpoint_io import AtomicCheckpointIO
 from callbacks.class_coverage import ClassCoverage
 from callbacks.confusion_matrix import ConfusionMatrix
 from callbacks.curves import Curves
+from callbacks.denoising_grid import DenoisingGrid
+from callbacks.dictionary import Dictionary
 from callbacks.filter_grid import FilterGrid
 from callbacks.interpolation import Interpolation
 from callbacks.latent_traversal import LatentTraversal
@@ -22,6 +24,8 @@ __all__ = [
     "ClassCoverage",
     "ConfusionMatrix",
     "Curves",
+    "DenoisingGrid",
+    "Dictionary",
     "FilterGrid",
     "Interpolation",
     "LatentTSNE",

@@ -146,6 +146,44 @@ class HasFilters(Protocol):
 
 
 @runtime_checkable
+class Corrupts(Protocol):
+    """Makes noisy images as a denoising model is given them, same shape, which may leave [0, 1]; and cleans them.
+
+    Example:
+        >>> class Model:
+        ...     def corrupt(self, x):
+        ...         return x + 0.1 * torch.randn_like(x)
+        ...     def reconstruct(self, x, y=None):
+        ...         return x.clamp(0, 1)
+        >>> isinstance(Model(), Corrupts)
+        True
+    """
+
+    def corrupt(self, x: Tensor) -> Tensor: ...
+
+    def reconstruct(self, x: Tensor, y: Tensor | None = None) -> Tensor: ...
+
+
+@runtime_checkable
+class HasDictionary(Protocol):
+    """Has a dictionary vector for each code unit, (D, C, H, W): what the unit adds to an image; and encodes.
+
+    Example:
+        >>> class Model:
+        ...     def dictionary(self):
+        ...         return torch.eye(4).reshape(4, 1, 2, 2)
+        ...     def encode(self, x, y=None):
+        ...         return x.flatten(1)
+        >>> isinstance(Model(), HasDictionary)
+        True
+    """
+
+    def dictionary(self) -> Tensor: ...
+
+    def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor: ...
+
+
+@runtime_checkable
 class RunsChains(Protocol):
     """Runs `n` Markov chains and shows them at T moments, (n, T, C, H, W) in [0, 1].
 
@@ -199,6 +237,8 @@ _SIGNATURES: dict[Any, str] = {
     Confuses: "a confusion matrix",
     HasFilters: "filters()",
     RunsChains: "run_chains(n, at)",
+    Corrupts: "corrupt(x) and reconstruct(x, y=None)",
+    HasDictionary: "dictionary() and encode(x, y=None)",
 }
 
 
