@@ -24,9 +24,15 @@ class ImageDataModule(TensorDataModule):
         split_seed: decides the validation images and the kept fraction, at least 0.
         drop_last: leave out the last training batch where it is not full.
         download: fetch the files where they are missing.
+        binarize: draw each pixel as 0 or 1, with its grey value as the probability of 1: what nats of binary images are
+            about. Training images are drawn afresh in each epoch, after `augment`; validation and test images once,
+            the same in every run. For grey images only.
 
     Raises:
-        TypeError, ValueError: see `TensorDataModule`.
+        TypeError, ValueError: see `TensorDataModule`; also where colour images are to be binarized.
+
+    Source of `binarize`: R. Salakhutdinov, I. Murray, ICML 2008, for fixed draws; Y. Burda, R. Grosse,
+    R. Salakhutdinov, arXiv:1509.00519, for draws of each epoch.
 
     Example:
         >>> class Noise(ImageDataModule):
@@ -52,15 +58,30 @@ class ImageDataModule(TensorDataModule):
         split_seed: int = 0,
         drop_last: bool = False,
         download: bool = True,
+        binarize: bool = False,
     ) -> None:
         super().__init__(batch_size, val_fraction, train_fraction, split_seed, drop_last)
         self.data_dir = data_dir
         self.download = download
+        self.binarize = binarize
 
     @property
     def image_shape(self) -> tuple[int, ...]:
         """(C, H, W), another name of `input_shape`."""
         return self.input_shape
+
+    def setup(self, stage: str | None = None) -> None:
+        """See `TensorDataModule.setup`; with `binarize` validation and test images are drawn here, once."""
+        if self.splits:
+            return
+        if self.binarize and self.input_shape[0] != 1:
+            raise ValueError(
+                f"binarize=True is for grey images, got images of {self.input_shape[0]} channels: leave it out, or "
+                "make the images grey"
+            )
+        super().setup(stage)
+        if self.binarize:
+            self._fix_draws()
 
     def augment(self, images: Tensor) -> Tensor:
         """Change a training batch, (B, C, H, W) in [0, 1], on the device; the same range must come out.
@@ -75,11 +96,27 @@ class ImageDataModule(TensorDataModule):
         images, labels = super().on_after_batch_transfer(batch, dataloader_idx)
         if batch[0].dtype == torch.uint8:
             images = images.div_(255)
-        if isinstance(batch, TrainingBatch) and type(self).augment is not ImageDataModule.augment:
+        training = isinstance(batch, TrainingBatch)
+        if training and type(self).augment is not ImageDataModule.augment:
             with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []):
                 torch.manual_seed(self._augmentation_seed())
                 images = self.augment(images)
+        if self.binarize:
+            generator = torch.Generator(images.device).manual_seed(self._augmentation_seed() if training else 0)
+            images = torch.bernoulli(images, generator=generator)  # leaves images that are binary as they are
         return images, labels
+
+    def _fix_draws(self) -> None:
+        """Binarize the images of validation and test, each image by the same numbers whatever the split is."""
+        for name in ("train", "test"):
+            images, labels = self.tensors[name]
+            generator = torch.Generator().manual_seed(0)
+            rows = self.splits["val" if name == "train" else "test"]
+            white = 255 if images.dtype == torch.uint8 else 1
+            noise = torch.rand(images.shape, generator=generator)
+            images = images.clone()
+            images[rows] = (noise[rows] * white < images[rows]).to(images.dtype) * white
+            self.tensors[name] = images, labels
 
     def _augmentation_seed(self) -> int:
         seed = int(os.environ.get("PL_GLOBAL_SEED", 0))

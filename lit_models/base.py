@@ -14,6 +14,7 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR
 from torchmetrics import Metric
 
@@ -325,7 +326,7 @@ class BaseModule(LightningModule):
 
     def configure_optimizers(self) -> Any:
         """What Lightning asks for: the optimizer, and the scheduler where there is one."""
-        optimizer = self.make_optimizer(self.parameters())
+        optimizer = self.build_optimizer()
         if self.make_lr_scheduler is None:
             return optimizer
         scheduler = self.make_lr_scheduler(optimizer)
@@ -335,6 +336,10 @@ class BaseModule(LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "monitor": monitor, "interval": interval},
         }
+
+    def build_optimizer(self) -> Optimizer:
+        """The optimizer of all parameters; a subclass may give groups of them learning rates of their own."""
+        return self.make_optimizer(self.parameters())
 
     def on_fit_start(self) -> None:
         """See that there is something to train, and that a resumed run has the optimizers of the run before.

@@ -27,6 +27,25 @@ def standard_normal_kl(mu: Tensor, log_variance: Tensor) -> Tensor:
     return 0.5 * (mu.square() + log_variance.exp() - 1 - log_variance).sum(1)
 
 
+def normal_log_density(z: Tensor, mu: Tensor, log_variance: Tensor) -> Tensor:
+    """Log N(z; mu, exp(log_variance)), summed over the last dimension.
+
+    Args:
+        z: (..., D) codes.
+        mu: (..., D) means.
+        log_variance: (..., D) natural logarithms of the variances.
+
+    Returns:
+        (...) nats.
+
+    Example:
+        >>> normal_log_density(torch.zeros(1, 2), torch.zeros(1, 2), torch.zeros(1, 2))  # -log(2 pi)
+        tensor([-1.8379])
+    """
+    terms = (z - mu).square() * (-log_variance).exp() + log_variance + math.log(2 * math.pi)
+    return -0.5 * terms.sum(-1)
+
+
 def reparameterize(mu: Tensor, log_variance: Tensor) -> Tensor:
     """A draw from N(mu, exp(log_variance)), (N, D), that gradients pass through: equation 4 with mu + sigma * eps.
 
@@ -74,6 +93,23 @@ def gaussian_nll(mean: Tensor, log_scale: Tensor, x: Tensor) -> Tensor:
     """
     residual = (x - mean) * (-log_scale).exp()
     return (0.5 * residual.square() + log_scale + 0.5 * math.log(2 * math.pi)).flatten(1).sum(1)
+
+
+def squared_error(mean: Tensor, x: Tensor) -> Tensor:
+    """Sum over pixels of (x - mean)^2: -log N(x; mean, 1/2) but for its constant, P/2 log(pi) for P pixels.
+
+    Args:
+        mean: (N, ...) means.
+        x: (N, ...) targets.
+
+    Returns:
+        (N,) nats, at least 0.
+
+    Example:
+        >>> squared_error(torch.zeros(1, 2), torch.ones(1, 2))
+        tensor([2.])
+    """
+    return (x - mean).square().flatten(1).sum(1)
 
 
 def count_active_units(mean: Tensor, mean_of_square: Tensor, threshold: float = 0.01) -> Tensor:

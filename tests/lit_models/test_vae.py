@@ -122,7 +122,13 @@ def test_gaussian_likelihood_learns_the_scale_that_fits() -> None:
         ({"beta": -0.5}, "beta must be a finite number, at least 0, got -0.5"),
         ({"beta": math.nan}, "beta must be a finite number, at least 0, got nan"),
         ({"conditional": True, "num_classes": 0}, "num_classes must be at least 1 for a conditional model, got 0"),
-        ({"likelihood": "poisson"}, r"likelihood must be one of \['bernoulli', 'gaussian'\], got 'poisson'"),
+        ({"likelihood": "poisson"}, r"likelihood must be one of \['bernoulli', 'mse', 'gaussian'\], got 'poisson'"),
+        ({"prior": "vamp"}, r"prior must be one of \['standard', 'mixture'\], got 'vamp'"),
+        ({"num_components": 0}, "num_components must be a whole number, at least 1, got 0"),
+        ({"prior_lr_factor": -1.0}, "prior_lr_factor must be at least 0, got -1.0"),
+        ({"importance_samples": 0}, "importance_samples must be a whole number, at least 1, got 0"),
+        ({"likelihood_samples": -1}, "likelihood_samples must be a whole number, at least 0, got -1"),
+        ({"beta_warmup_epochs": -1}, "beta_warmup_epochs must be a whole number, at least 0, got -1"),
     ],
 )
 def test_arguments_out_of_range(options: dict, message: str) -> None:
@@ -225,3 +231,84 @@ def test_learns_to_reconstruct_better_than_the_mean_image(conditional: bool, lik
     mean_image_error = (val - train.mean(0)).square().mean()
     with torch.no_grad():
         assert (model.reconstruct(val, y) - val).square().mean() < 0.4 * mean_image_error
+
+
+# -- priors, warm-up, importance samples ------------------------------------------------------------------------------
+
+
+def steps_of(loss_options: dict, epoch: int, stage: str) -> Tensor:
+    model = tiny(**loss_options)
+    model.load_state_dict(tiny_weights())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(model), "current_epoch", epoch)
+        torch.manual_seed(2)
+        return model.step(torch.full((4, *SHAPE), 0.3).double(), None, stage).detach()
+
+
+def tiny_weights() -> dict[str, Tensor]:
+    torch.manual_seed(1)
+    return tiny().state_dict()
+
+
+@pytest.mark.parametrize(("epoch", "share"), [(0, 0.25), (1, 0.5), (3, 1.0), (9, 1.0)])
+def test_beta_grows_in_training_and_is_whole_elsewhere(epoch: int, share: float) -> None:
+    warm = {"beta": 2.0, "beta_warmup_epochs": 4}
+    torch.testing.assert_close(steps_of(warm, epoch, "train"), steps_of({"beta": 2.0 * share}, 0, "train"))
+    torch.testing.assert_close(steps_of(warm, epoch, "val"), steps_of({"beta": 2.0}, 0, "val"))
+
+
+@pytest.mark.parametrize("conditional", [False, True])
+@pytest.mark.parametrize("importance_samples", [1, 3])
+def test_a_mixture_prior_is_learned_at_its_own_rate(conditional: bool, importance_samples: int) -> None:
+    model = tiny(
+        prior="mixture",
+        num_components=2,
+        prior_lr_factor=5.0,
+        conditional=conditional,
+        importance_samples=importance_samples,
+        lr_scheduler=partial(torch.optim.lr_scheduler.CosineAnnealingLR, T_max=4),
+    )
+    configured = model.configure_optimizers()
+    optimizer, scheduler = configured["optimizer"], configured["lr_scheduler"]["scheduler"]
+    for _ in range(2):
+        optimizer.step()
+        scheduler.step()
+        networks, prior = (group["lr"] for group in optimizer.param_groups)
+        assert prior == pytest.approx(5 * networks)
+    assert sum(len(group["params"]) for group in optimizer.param_groups) == len(list(model.parameters()))
+    model.step(images(), LABELS, "train").backward()
+    for name, parameter in model.prior.named_parameters():
+        assert parameter.grad.abs().sum() > 0, name
+
+
+def test_a_conditional_mixture_draws_codes_of_the_class_asked() -> None:
+    model = tiny(prior="mixture", num_components=1, conditional=True)
+    model.prior.means.data[:, 0] = torch.arange(10.0).unsqueeze(1)
+    model.prior.log_variances.data.fill_(-20)
+    mean, std = model.prior_moments(LABELS)
+    torch.testing.assert_close(mean[:, 0], LABELS.double(), atol=1e-3, rtol=0)
+    assert std.max() < 1e-3
+    torch.testing.assert_close(model.sample(4, LABELS), model.decode(mean, LABELS), atol=1e-3, rtol=0)
+
+
+def test_decode_after_encode_is_reconstruct() -> None:
+    model, x = tiny(), images()
+    torch.testing.assert_close(model.decode(model.encode(x)), model.reconstruct(x))
+    with pytest.raises(ValueError, match=r"codes must have shape \(N, 3\), got \(4, 2\)"):
+        model.decode(torch.zeros(4, 2).double())
+
+
+@pytest.mark.parametrize("conditional", [False, True])
+def test_kl_of_units_sums_to_the_kl(conditional: bool) -> None:
+    model, x = tiny(conditional=conditional), images()
+    torch.testing.assert_close(model.unit_kl(x, LABELS).sum(1), model.elbo_terms(x, LABELS)[1])
+    assert [value.tolist() for value in model.prior_moments(LABELS)] == [[0.0] * 3, [1.0] * 3]
+
+
+def test_the_test_split_gets_a_log_likelihood_where_asked(tmp_path: Path) -> None:
+    model = LitVAE((1, 28, 28), 2, **mlps([8]), likelihood_samples=5, importance_samples=2)
+    trainer = make_trainer(tmp_path)
+    figures = trainer.test(model, DigitsDataModule(binarize=True), verbose=False)[0]
+    assert -600 < figures["test/log_likelihood"] < -400
+    assert 1 <= figures["test/effective_sample_size"] <= 5
+    assert figures["test/loss"] == pytest.approx(-figures["test/log_likelihood"], rel=0.02)
