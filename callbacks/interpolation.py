@@ -37,12 +37,12 @@ class Interpolation(PictureCallback):
         ValueError: an argument is out of its range.
 
     Example:
-        >>> trainer = Trainer(callbacks=[Interpolation(rows=4, steps=9)], accelerator="cpu")
+        >>> trainer = Trainer(callbacks=[Interpolation(rows=4, steps=7)], accelerator="cpu")
     """
 
     verb = Decodes
 
-    def __init__(self, rows: int = 8, steps: int = 9, every_n_epochs: int = 0, seed: int = 0) -> None:
+    def __init__(self, rows: int = 8, steps: int = 11, every_n_epochs: int = 0, seed: int = 0) -> None:
         super().__init__(every_n_epochs)
         if rows < 1:
             raise ValueError(f"rows must be at least 1, got {rows}")
@@ -68,10 +68,8 @@ class Interpolation(PictureCallback):
         labels = torch.arange(len(x)) if y is None else y.cpu()  # without labels, each image is a class of its own
         pairs = image_pairs(labels, self.rows, is_conditional(module), self.seed)
         if len(pairs) == 0:
-            of_one_class = " of one class" if is_conditional(module) else ""
-            rank_zero_info(
-                f"Interpolation draws no picture of {when}: no two images{of_one_class} in the {split} split"
-            )
+            found = "two images of one class" if is_conditional(module) else "two images"
+            rank_zero_info(f"Interpolation draws no picture of {when}: the {split} split has no {found}")
             return
         start, end = pairs.to(x.device).unbind(1)  # (R,) each
         with evaluation_mode(module):

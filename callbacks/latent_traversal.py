@@ -25,7 +25,7 @@ class LatentTraversal(PictureCallback):
 
     A row starts from the image's code (a VAE's posterior mean) and sets its unit to mean + t standard deviations of the
     unit under the prior, t from -3 to 3: units are comparable whatever the prior. t stands above the columns. The
-    image and its reconstruction stand at the left of the first row. For a conditional model all of this is with the
+    image and its reconstruction stand at the right of the first row. For a conditional model all of this is with the
     image's own label.
 
     The images are of validation, or of test where there is no validation split and in `test` itself; without either
@@ -79,8 +79,9 @@ class LatentTraversal(PictureCallback):
             decoded = module.decode(module.encode(image, label), label)  # type: ignore[operator]
             rows = traverse(module, image, units, self._values, label)
         name = "" if label is None else f" ({class_names(trainer, int(label) + 1)[int(label)]})"
-        title = f"{split} split, image {chosen}{name}; a unit in steps of the prior's standard deviation\n"
-        title += f"KL: mean over {min(len(x), self.kl_images):,} images"
+        count = min(len(x), self.kl_images)
+        title = f"{split} split, image {chosen}{name}; KL: mean over {count:,} image{'s' * (count > 1)}\n"
+        title += "above the columns: standard deviations from the unit's mean under the prior"
         labels = [f"unit {unit}: {kl[unit]:.2f} nats" for unit in units]
         self.save(trainer, self._figure(image, decoded, rows, labels, title), "traversals", when)
 
@@ -93,11 +94,11 @@ class LatentTraversal(PictureCallback):
         return torch.linspace(-_EXTENT, _EXTENT, self.columns).tolist()
 
     def _figure(self, image: Tensor, decoded: Tensor, rows: Tensor, labels: list[str], title: str) -> Figure:
-        """The image and its reconstruction at the left of the first row, white below them."""
+        """The image and its reconstruction at the right of the first row, white below them."""
         beside = torch.ones_like(rows[:, :2])
         beside[0] = torch.cat([image, decoded])
-        headings = ["image", "decoded", *(f"{value:.2g}" for value in self._values)]
-        return image_strips([(beside, rows)], labels, headings, [title])
+        headings = [*(f"{value:.2g}" for value in self._values), "image", "decoded"]
+        return image_strips([(rows, beside)], labels, headings, [title])
 
 
 def mean_unit_kl(model: LightningModule, x: Tensor, y: Tensor | None = None) -> Tensor:
