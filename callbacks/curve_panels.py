@@ -14,10 +14,10 @@ from callbacks.picture import new_figure
 
 MAX_PANELS = 12
 _FIRST = ("loss", "d_loss", "g_loss", "reconstruction", "kl", "active_units", "log_likelihood", "accuracy", "mse")
-_NATS, _PIXEL = "nats per image", "per pixel, in [0, 1] units"
+_NATS, _PIXEL = "nats per image", "per pixel, of [0, 1]"
 _UNITS = {"reconstruction": _NATS, "kl": _NATS, "log_likelihood": _NATS, "mse": _PIXEL, "reconstruction_mse": _PIXEL}
 _COLORS = {"train": "C0", "val": "C1", "": "C2"}
-_WORDS = {"train": "train", "val": "validation"}
+_WORDS = {"train": "train", "val": "validation", "": "neither"}
 _MANY = 40  # points of a line, from which on dots would hide it
 
 Points = Mapping[float, float]
@@ -80,7 +80,7 @@ def draw_panels(shown: Sequence[Panel]) -> Figure:
     Example:
         >>> figure = draw_panels([Panel("kl", {"train": {1.0: 3.0, 2.0: 5.0}, "val": {1.0: 4.0, 2.0: 6.0}})])
         >>> figure.axes[0].get_ylabel()
-        'kl (nats per image)'
+        'kl\\n(nats per image)'
     """
     drawn, left_out = shown[:MAX_PANELS], shown[MAX_PANELS:]
     columns = len(drawn) if len(drawn) < 4 else ceil(sqrt(len(drawn)))
@@ -88,7 +88,7 @@ def draw_panels(shown: Sequence[Panel]) -> Figure:
     figure = new_figure(max(4.0, 3.2 * columns), 2.5 * rows + 0.5)
     has_kl = any(panel.figure == "kl" for panel in shown)
     for position, panel in enumerate(drawn):
-        axes = figure.add_subplot(rows, columns, position + 1)
+        axes = figure.add_subplot(rows, columns, position + 1, sharex=figure.axes[0] if figure.axes else None)
         _draw_lines(axes, panel)
         axes.set_ylabel(_with_unit(panel.figure, has_kl), fontsize=8)
         if position + columns >= len(drawn):  # nothing stands below
@@ -100,11 +100,11 @@ def draw_panels(shown: Sequence[Panel]) -> Figure:
 
 
 def _draw_lines(axes: Axes, panel: Panel) -> None:
-    for split, points in panel.lines.items():
+    for split, points in sorted(panel.lines.items(), key=lambda line: list(_WORDS).index(line[0])):
         epochs = sorted(points)
         marker = "." if len(epochs) < _MANY else ""  # a single point would have no line
-        label = _WORDS.get(split, "neither")
-        axes.plot(epochs, [points[x] for x in epochs], marker=marker, linewidth=1, color=_COLORS[split], label=label)
+        values, color, label = [points[x] for x in epochs], _COLORS[split], _WORDS[split]
+        axes.plot(epochs, values, marker=marker, linewidth=1, color=color, label=label)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.tick_params(labelsize=7)
     axes.grid(alpha=0.3)
@@ -114,7 +114,7 @@ def _with_unit(figure: str, has_kl: bool) -> str:
     # a loss that has a KL term is in its unit; other losses may be anything
     unit = _NATS if figure == "loss" and has_kl else _UNITS.get(figure)
     name = figure.replace("_", " ")
-    return f"{name} ({unit})" if unit else name
+    return f"{name}\n({unit})" if unit else name
 
 
 def _add_legend(figure: Figure) -> None:

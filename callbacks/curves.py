@@ -32,6 +32,9 @@ class Curves(PictureCallback):
             whole name (`"samples/entropy"`); None for the rule above.
         every_n_epochs: see `PictureCallback`; drawn when the next epoch starts.
 
+    Attributes:
+        points: values by logged name, {epoch: value} each, of all figures and not only of those drawn.
+
     Raises:
         ValueError: `figures` is empty; `every_n_epochs` is negative.
 
@@ -48,7 +51,7 @@ class Curves(PictureCallback):
                 "figures must name at least one figure, got none: pass null for all that are logged for train or val"
             )
         self.figures = None if figures is None else [split_and_figure(name)[1] for name in figures]
-        self._points: dict[str, dict[float, float]] = {}  # {epoch: value} by name
+        self.points: dict[str, dict[float, float]] = {}
         self._unread: list[tuple[str, float, Tensor]] = []
         self._seen: dict[str, Tensor] = {}
         self._end: float | None = None  # of an epoch whose figures are not all there yet
@@ -57,9 +60,9 @@ class Curves(PictureCallback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep what a run before has drawn up to here: all where it is resumed, nothing where another one starts."""
         here = _position(trainer)
-        self._points = {
+        self.points = {
             name: kept
-            for name, points in self._points.items()
+            for name, points in self.points.items()
             if (kept := {x: y for x, y in points.items() if x <= here})
         }
         self._unread, self._seen, self._end, self._drawn_at = [], {}, None, -1
@@ -78,11 +81,11 @@ class Curves(PictureCallback):
         """Add the curves to the checkpoint, as plain data; with the epoch at whose end it is written."""
         if self._runs:
             self._close_epoch(trainer)
-        checkpoint[_KEY] = {name: sorted(points.items()) for name, points in self._points.items()}
+        checkpoint[_KEY] = {name: sorted(points.items()) for name, points in self.points.items()}
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Take over the curves of the run before."""
-        self._points = {name: dict(points) for name, points in checkpoint.get(_KEY, {}).items()}
+        self.points = {name: dict(points) for name, points in checkpoint.get(_KEY, {}).items()}
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Complete the epoch before, and draw where it was due."""
@@ -110,10 +113,10 @@ class Curves(PictureCallback):
     def draw(self, trainer: Trainer, module: LightningModule, when: str) -> None:
         """See `PictureCallback.draw`."""
         self._read()
-        shown = panels(self._points, self.figures)
+        shown = panels(self.points, self.figures)
         missing = sorted({*(self.figures or [])} - {panel.figure for panel in shown})
         if missing:
-            rank_zero_warn(f"Curves found no figures {missing}: there are {sorted(self._points)}")
+            rank_zero_warn(f"Curves found no figures {missing}: there are {sorted(self.points)}")
         if shown:
             self.save(trainer, draw_panels(shown), "curves", when)
 
@@ -144,7 +147,7 @@ class Curves(PictureCallback):
         device = self._unread[0][2].device
         values = torch.stack([value.detach().to(device, torch.float32).reshape(()) for *_, value in self._unread])
         for (name, epoch, _), value in zip(self._unread, values.tolist(), strict=True):
-            self._points.setdefault(name, {})[epoch] = value
+            self.points.setdefault(name, {})[epoch] = value
         self._unread = []
 
 
