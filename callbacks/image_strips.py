@@ -39,7 +39,8 @@ def image_strips(
     scale = _INCHES / (panels[0][0].shape[-1] + 1)
     left = 0.1 + 0.07 * max((len(line) for label in labels for line in label.split("\n")), default=0)
     above = 0.1 + 0.2 * bool(headings) + 0.2 * max((title.count("\n") + 1 for title in titles), default=0)
-    figure = new_figure(left + len(panels) * (width * scale + 0.1), above + height * scale)
+    between = 0.6 * (len(panels) - 1)
+    figure = new_figure(left + between + len(panels) * width * scale + 0.1, above + height * scale)
     for number, axes in enumerate(figure.subplots(1, len(panels), squeeze=False)[0]):
         # vmin and vmax keep the scale [0, 1]: a dim picture must look dim
         axes.imshow(pictures[number].permute(1, 2, 0).squeeze(2).numpy(), cmap="gray", vmin=0, vmax=1)
