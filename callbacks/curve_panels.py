@@ -79,8 +79,8 @@ def draw_panels(shown: Sequence[Panel]) -> Figure:
 
     Example:
         >>> figure = draw_panels([Panel("kl", {"train": {1.0: 3.0, 2.0: 5.0}, "val": {1.0: 4.0, 2.0: 6.0}})])
-        >>> figure.axes[0].get_ylabel()
-        'kl\\n(nats per image)'
+        >>> figure.axes[0].get_ylabel().splitlines()
+        ['kl', '(nats per image)']
     """
     drawn, left_out = shown[:MAX_PANELS], shown[MAX_PANELS:]
     columns = len(drawn) if len(drawn) < 4 else ceil(sqrt(len(drawn)))
