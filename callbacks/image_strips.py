@@ -41,7 +41,8 @@ def image_strips(
     above = 0.1 + 0.2 * bool(headings) + 0.2 * max((title.count("\n") + 1 for title in titles), default=0)
     between = 0.6 * (len(panels) - 1)
     figure = new_figure(left + between + len(panels) * width * scale + 0.1, above + height * scale)
-    for number, axes in enumerate(figure.subplots(1, len(panels), squeeze=False)[0]):
+    beside = figure.subplots(1, len(panels), squeeze=False, gridspec_kw={"wspace": 0.6 / (width * scale)})[0]
+    for number, axes in enumerate(beside):
         # vmin and vmax keep the scale [0, 1]: a dim picture must look dim
         axes.imshow(pictures[number].permute(1, 2, 0).squeeze(2).numpy(), cmap="gray", vmin=0, vmax=1)
         axes.set_title(titles[number] if titles else "", fontsize=9)
