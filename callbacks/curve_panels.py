@@ -15,7 +15,6 @@ from callbacks.picture import new_figure
 MAX_PANELS = 12
 _FIRST = ("loss", "d_loss", "g_loss", "reconstruction", "kl", "active_units", "log_likelihood", "accuracy", "mse")
 _NATS, _PIXEL = "nats per image", "per pixel, of [0, 1]"
-_UNITS = {"reconstruction": _NATS, "kl": _NATS, "log_likelihood": _NATS, "mse": _PIXEL, "reconstruction_mse": _PIXEL}
 _COLORS = {"train": "C0", "val": "C1", "": "C2"}
 _WORDS = {"train": "train", "val": "validation", "": "neither"}
 _MANY = 40  # points of a line, from which on dots would hide it
@@ -112,7 +111,8 @@ def _draw_lines(axes: Axes, panel: Panel) -> None:
 
 def _with_unit(figure: str, has_kl: bool) -> str:
     # a loss that has a KL term is in its unit; other losses may be anything
-    unit = _NATS if figure == "loss" and has_kl else _UNITS.get(figure)
+    nats = figure in ("reconstruction", "kl", "log_likelihood") or (figure == "loss" and has_kl)
+    unit = _NATS if nats else _PIXEL if f"_{figure}".endswith("_mse") else ""
     name = figure.replace("_", " ")
     return f"{name}\n({unit})" if unit else name
 
