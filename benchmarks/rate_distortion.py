@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 from matplotlib.patches import ConnectionPatch
+from matplotlib.ticker import FixedLocator
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -46,11 +47,12 @@ def draw(dots: Sequence[Dot], originals: Tensor) -> Figure:
     rows = GridSpec(len(shown) + 1, 2, figure, width_ratios=[1, 1])
     plane = figure.add_subplot(rows[:, 0])
     _draw_plane(plane, dots)
-    _draw_strip(figure.add_subplot(rows[0, 1]), "originals", originals, None)
+    white = torch.ones_like(shown[0].strips[1]) if shown and shown[0].strips else None  # in the place of samples
+    _draw_strip(figure.add_subplot(rows[0, 1]), "originals", originals, white)
     for number, dot in enumerate(shown):
         axes = figure.add_subplot(rows[number + 1, 1])
         reconstructions, samples = dot.strips or (None, None)
-        _draw_strip(axes, dot.words, reconstructions, samples)
+        _draw_strip(axes, f"{dot.words}: reconstructions, samples", reconstructions, samples)
         line = ConnectionPatch(
             (dot.kl, dot.reconstruction), (0, 0.5), plane.transData, axes.transAxes, color="0.7", linewidth=0.8
         )
@@ -70,6 +72,8 @@ def _draw_plane(axes: Axes, dots: Sequence[Dot]) -> None:
         )  # fmt: skip
     axes.set_xscale("symlog", linthresh=1, linscale=0.5)
     axes.set_xlim(left=-0.2)
+    axes.xaxis.set_major_locator(FixedLocator([0, 0.5, 1, 3, 10, 30, 100, 300, 1000]))
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.set_xlabel("KL (rate), nats per image; logarithmic above 1")
     axes.set_ylabel("reconstruction (distortion), nats per image")
     axes.set_title("a dot a beta", fontsize=10)
@@ -80,7 +84,7 @@ def _draw_strip(axes: Axes, words: str, first: Tensor | None, second: Tensor | N
     """Two groups of images in a row, with a gap between them."""
     groups = [_row(group) for group in (first, second) if group is not None]
     axes.imshow(torch.cat(groups, 1).numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-    axes.set_title(f"{words}: reconstructions, samples" if second is not None else words, fontsize=8, loc="left", pad=2)
+    axes.set_title(words, fontsize=8, loc="left", pad=2)
     axes.set_axis_off()
     axes.set_anchor("W")
 

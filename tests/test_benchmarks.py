@@ -1,17 +1,22 @@
 """The benchmarks' own machinery: turns, ratios, repeated files; and one row of the table, end to end."""
 
+import math
 import multiprocessing
 import re
 import sys
+from argparse import Namespace
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
+from lightning.pytorch import Trainer
 
-from benchmarks import growth, start, table
+from benchmarks import beta_search, growth, start, table
+from benchmarks.rate_distortion import Dot, draw
 from benchmarks.turns import Clock, Memory, Setting, take_turns
-from datamodules import FashionMNISTDataModule
+from datamodules import FashionMNISTDataModule, MNISTDataModule
+from lit_models import LitVAE
 
 
 def test_a_clock_waits_for_its_turn_and_says_how_long_it_took() -> None:
@@ -68,6 +73,10 @@ def test_a_row_of_the_table(
         (growth, ["--data_dir", "nowhere"], "--data_dir must hold FashionMNIST/raw, which is not in 'nowhere': give"),
         (start, ["--data_dir", "nowhere"], "--data_dir must hold FashionMNIST/raw, which is not in 'nowhere': give"),
         (start, ["--starts", "0"], "argument --starts: must be a whole number, at least 1, got 0"),
+        (beta_search, ["--data_dir", "nowhere"], "--data_dir must hold MNIST/raw, which is not in 'nowhere': give"),
+        (beta_search, ["--betas", "1", "-1"], "argument --betas: must be finite numbers, at least 0, got -1"),
+        (beta_search, ["--grid", "0"], "argument --grid: must be finite numbers, at least 1e-09, got 0"),
+        (beta_search, ["--epochs", "0"], "argument --epochs: must be a whole number, at least 1, got 0"),
         (table, ["--epochs", "1"], "argument --epochs: must be a whole number, at least 2, got 1"),
         (growth, ["--epochs", "1"], "argument --epochs: must be a whole number, at least 2, got 1"),
         (table, ["--device", "cuda"], "argument --device: torch finds no GPU to use for 'cuda'; use 'cpu'"),
@@ -105,3 +114,68 @@ def test_a_way_that_fails_ends_the_benchmark() -> None:
     assert len(seconds[0]) == 2
     if sys.platform == "linux":
         assert memory[0].peak >= memory[0].resident > 1
+
+
+def test_the_search_for_beta_looks_at_the_test_split_last(
+    fake_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two named, two of the grid, and four finer ones around its better one; both tables, and the picture."""
+    words = ["--betas", "0", "7840", "--grid", "0.1", "1", "--epochs", "1", "--samples", "2"]
+    monkeypatch.setattr(sys, "argv", ["beta_search", "--data_dir", str(fake_data), "--out", str(tmp_path), *words])
+    splits = []
+    measure = beta_search.measure
+
+    def note(run: beta_search.Run, split: str, options: Namespace) -> beta_search.Figures:
+        splits.append(split)
+        return measure(run, split, options)
+
+    monkeypatch.setattr(beta_search, "measure", note)
+    beta_search.main()
+    searched, validated, tested = re.split(r"\n(?:validation split, sorted|test split)", capsys.readouterr().out)
+    rows = [
+        re.findall(r"^\| ([\d.]+) \|.*\| (-[\d.]+) \| [\d.]+ \|", part, re.MULTILINE)
+        for part in (searched, validated, tested)
+    ]
+    assert [len(part) for part in rows] == [8, 8, 3]
+    betas, likelihoods = zip(*((float(beta), float(nats)) for beta, nats in rows[1]), strict=True)
+    assert list(betas) == sorted(betas)
+    (chosen,) = re.findall(r"^\| ([\d.]+) .*chosen \|$", validated, re.MULTILINE)
+    assert dict(rows[1])[chosen] == str(max(likelihoods))
+    assert {beta for beta, _ in rows[2]} == {"0", "7840", chosen}
+    assert splits == ["val"] * 8 + ["test"] * 3
+    assert (tmp_path / "beta_search.png").is_file()
+
+
+def test_figures_of_a_beta_are_those_of_the_model(fake_data: Path) -> None:
+    """By another way: no code at all, whose likelihood is its reconstruction's, to the last nat."""
+    data = MNISTDataModule(str(fake_data), batch_size=16)
+    data.setup()
+    model = LitVAE((1, 28, 28), latent_dim=2).eval()
+    for parameter in (*model.encoder.parameters(), *model.decoder.parameters()):
+        parameter.data.zero_()
+    trainer = Trainer(logger=False, accelerator="cpu", enable_progress_bar=False, enable_model_summary=False)
+    figures = beta_search.measure(beta_search.Run(model, data, trainer), "val", Namespace(samples=3, classifier=None))
+    nats = 784 * math.log(2)  # of grey one half
+    assert tuple(figures[:-1]) == pytest.approx((nats, nats, 0, 0, -nats, 3), rel=1e-5, abs=1e-5)
+    assert figures.sure is None
+    assert figures.collapsed
+
+
+def test_a_mean_image_has_the_entropy_of_its_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = torch.tensor([0, 255, 255, 0], dtype=torch.uint8).reshape(4, 1, 1, 1).expand(4, 1, 2, 3)
+    data = SimpleNamespace(split=lambda name: (x, None))
+    assert beta_search.mean_image_nats(data) == pytest.approx(6 * math.log(2))
+
+
+def test_collapse_is_named_and_the_picture_shows_every_dot() -> None:
+    figures = beta_search.Figures(206.1, 206.0, 0.0, 0.0, -206.1, 199.9, 0.25)
+    assert beta_search.row(7840, figures, "chosen").endswith("| -206.1 | 199.9 | 0.250 | posterior collapse, chosen |")
+    assert beta_search.row(1, figures._replace(active_units=3.0)).endswith("| 0.250 | |")
+    strips = torch.rand(5, 1, 8, 8), torch.rand(8, 1, 8, 8)
+    dots = [Dot("beta 0", 800.0, 70.0, strips), Dot("beta 1", 25.0, 80.0), Dot("beta 7840", 0.0, 206.0, strips)]
+    plane, *rows = draw(dots, torch.rand(5, 1, 8, 8)).axes
+    assert sorted(tuple(dot.get_offsets()[0]) for dot in plane.collections) == sorted(
+        (dot.kl, dot.reconstruction) for dot in dots
+    )
+    assert "logarithmic above 1" in plane.get_xlabel()
+    assert [axes.get_title("left").split(":")[0] for axes in rows] == ["originals", "beta 7840", "beta 0"]
