@@ -156,7 +156,7 @@ def test_figures_of_a_beta_are_those_of_the_model(fake_data: Path) -> None:
     trainer = Trainer(logger=False, accelerator="cpu", enable_progress_bar=False, enable_model_summary=False)
     figures = beta_search.measure(beta_search.Run(model, data, trainer), "val", Namespace(samples=3, classifier=None))
     nats = 784 * math.log(2)  # of grey one half
-    assert tuple(figures[:-1]) == pytest.approx((nats, nats, 0, 0, -nats, 3), rel=1e-5, abs=1e-5)
+    assert tuple(figures[:-1]) == pytest.approx((nats, nats, 0, 0, -nats, 3), rel=1e-4, abs=1e-4)
     assert figures.sure is None
     assert figures.collapsed
 
