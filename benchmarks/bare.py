@@ -1,9 +1,10 @@
 """The barest loops: tensors in memory, fused Adam, this project's networks and maths, no framework, no figures.
 
-Each function trains some epochs of at most `steps` batches of 128, by the clock.
+Each function trains some epochs of at most `steps` batches, by the clock.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -20,18 +21,25 @@ from datamodules import (
     MNISTDataModule,
     TensorDataModule,
 )
-from lit_models import LitGAN, LitProbe, LitRBM, LitVAE
+from lit_models import LitAutoencoder, LitGAN, LitProbe, LitRBM, LitVAE
 from lit_models.functional.adversarial import discriminator_loss, generator_loss
 from lit_models.functional.elbo import bernoulli_nll, reparameterize, standard_normal_kl
 from lit_models.functional.rbm import free_energy, gibbs_chain, hidden_logits
+from lit_models.networks import MLPDecoder, MLPEncoder
 
 
-def train(data: TensorDataModule, step: Callable[[Tensor, Tensor], None], setting: Setting, clock: Clock) -> None:
+def train(
+    data: TensorDataModule,
+    step: Callable[[Tensor, Tensor], None],
+    setting: Setting,
+    clock: Clock,
+    batch_size: int = 128,
+) -> None:
     """All epochs over a data module's train split; `step` takes floats in [0, 1], or codes, and labels."""
     images, labels = (part.to(setting.device) for part in data.split("train"))
     for _ in range(setting.epochs):
         clock.start()
-        for index in torch.randperm(len(images), device=setting.device).split(128)[: setting.steps]:
+        for index in torch.randperm(len(images), device=setting.device).split(batch_size)[: setting.steps]:
             x = images.index_select(0, index)
             step(x if x.is_floating_point() else x.float().div_(255), labels.index_select(0, index))
         clock.stop()
@@ -61,6 +69,21 @@ def vae(setting: Setting, clock: Clock, conditional: bool, bfloat16: bool = Fals
         optimizer.zero_grad()
 
     train(_set_up(FashionMNISTDataModule, setting.data_dir, 0.2), step, setting, clock)
+
+
+def autoencoder(setting: Setting, clock: Clock) -> None:
+    """784-256-64-32 and back on MNIST, in batches of 64."""
+    encoder, decoder = partial(MLPEncoder, hidden_dims=[256, 64]), partial(MLPDecoder, hidden_dims=[64, 256])
+    model = LitAutoencoder((1, 28, 28), 32, encoder, decoder).to(setting.device)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
+
+    def step(x: Tensor, y: Tensor) -> None:
+        loss = bernoulli_nll(model.decoder(model.encoder(x)), x).mean()
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    train(_set_up(MNISTDataModule, setting.data_dir, 0.0833), step, setting, clock, batch_size=64)
 
 
 def rbm(setting: Setting, clock: Clock, hidden_dim: int) -> None:

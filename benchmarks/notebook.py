@@ -1,10 +1,10 @@
 """Training as coursework notebooks have it: per-image ToTensor, a DataLoader, a plain loop, plain Adam, loss.item().
 
-Each function trains some epochs of at most `steps` batches of 128, by the clock.
+Each function trains some epochs of at most `steps` batches, by the clock.
 """
 
 from collections.abc import Callable
-from itertools import islice
+from itertools import islice, pairwise
 
 import torch
 from sklearn.manifold import TSNE
@@ -19,9 +19,11 @@ from benchmarks.turns import Clock, Setting
 from lit_models.networks import DCGANDiscriminator, DCGANGenerator
 
 
-def train(dataset: Dataset, step: Callable[[Tensor, Tensor], float], setting: Setting, clock: Clock) -> None:
+def train(
+    dataset: Dataset, step: Callable[[Tensor, Tensor], float], setting: Setting, clock: Clock, batch_size: int = 128
+) -> None:
     """All epochs; `step` takes images and labels on the device and returns its loss."""
-    loader = DataLoader(dataset, batch_size=128, shuffle=True)
+    loader = DataLoader(dataset, batch_size=batch_size, shuffle=True)
     for _ in range(setting.epochs):
         clock.start()
         total = 0.0
@@ -69,6 +71,26 @@ def vae(setting: Setting, clock: Clock, conditional: bool) -> None:
 
     dataset = Subset(FashionMNIST(setting.data_dir, transform=ToTensor()), range(48_000))
     train(dataset, step, setting, clock)
+
+
+def autoencoder(setting: Setting, clock: Clock) -> None:
+    """784-256-64-32 and back on 55,000 images of MNIST, in batches of 64."""
+    sizes = [784, 256, 64, 32, 64, 256, 784]
+    layers: list[nn.Module] = []
+    for fan_in, fan_out in pairwise(sizes):
+        layers += [nn.Linear(fan_in, fan_out), nn.Identity() if fan_out == 32 else nn.ReLU()]
+    model = nn.Sequential(*layers[:-1], nn.Sigmoid()).to(setting.device)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+
+    def step(x: Tensor, y: Tensor) -> float:
+        x = x.view(-1, 784)
+        optimizer.zero_grad()
+        loss = binary_cross_entropy(model(x), x)
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    train(Subset(MNIST(setting.data_dir, transform=ToTensor()), range(55_000)), step, setting, clock, batch_size=64)
 
 
 class RBM(nn.Module):

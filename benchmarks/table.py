@@ -50,6 +50,7 @@ ROWS = {
     "VAE, bf16": _vae("vae_fashion_mnist", conditional=False, bfloat16=True),
     "C-VAE": _vae("cvae_fashion_mnist", conditional=True),
     "C-VAE, bf16": _vae("cvae_fashion_mnist", conditional=True, bfloat16=True),
+    "autoencoder": Row("MNIST", 860, notebook.autoencoder, bare.autoencoder, _ours("autoencoder_mnist")),
     **{
         f"RBM {dim}": Row(
             "KMNIST",

@@ -9,6 +9,9 @@ from torch import Tensor, nn
 from lit_models.checks import check_count
 from lit_models.functional.precision import wide
 
+# k-means, where expectation maximization starts, is near already: more bring neither likelihood nor better samples
+_ITERATIONS = 10
+
 
 class CodeMixture(nn.Module):
     """Mixture of Gaussians with full covariances, in buffers of fixed shape that a checkpoint carries.
@@ -64,7 +67,7 @@ class CodeMixture(nn.Module):
         centre = codes.mean(0)
         scale = (codes - centre).square().mean().sqrt().clamp(min=1e-12)  # so that its floor of variances fits any code
         k = min(len(codes), len(self.weights))
-        mixture = GaussianMixture(k, random_state=0, reg_covar=1e-5)
+        mixture = GaussianMixture(k, random_state=0, reg_covar=1e-5, max_iter=_ITERATIONS)
         with warnings.catch_warnings():
             # of an iteration that was cut short, or of fewer different codes than components: both are mixtures too
             warnings.simplefilter("ignore", ConvergenceWarning)
