@@ -20,7 +20,7 @@ from lit_models.functional.factories import unwrap
 
 # A checkpoint is data and must not choose what code runs: nothing outside these modules is imported for it, and in them
 # only classes of these kinds are called, since functions such as `load_model` may do more.
-TRUSTED = ("lit_models", "torch.optim", "torch.nn", "lightning.pytorch.cli")
+TRUSTED = ("lit_models", "optim", "torch.optim", "torch.nn", "lightning.pytorch.cli")
 KINDS = (nn.Module, Optimizer, LRScheduler)
 
 

@@ -288,7 +288,9 @@ class LitVAE(BaseModule):
             return super().build_optimizer()
         networks = [parameter for name, parameter in self.named_parameters() if not name.startswith("prior.")]
         optimizer = self.make_optimizer([{"params": networks}, {"params": list(self.prior.parameters())}])
-        optimizer.param_groups[1]["lr"] *= self.prior_lr_factor
+        ours = set(self.prior.parameters())
+        for group in optimizer.param_groups:  # an optimizer may have split the two
+            group["lr"] *= self.prior_lr_factor if ours.intersection(group["params"]) else 1
         return optimizer
 
     def _log_weight_parts(self, x: Tensor, y: Tensor | None, samples: int) -> Iterator[Tensor]:
