@@ -55,6 +55,8 @@ class LitVAE(BaseModule):
         prior_lr_factor: learning rate of the mixture's own parameters, as a multiple of the networks', at least 0;
             OneCycleLR, which sets one rate for all, takes no notice of it.
         importance_samples: k, draws of the code for each image of a step, at least 1.
+        elbo_warmup_epochs: epochs at the start of training that take one draw: the ELBO costs a k-th of the bound of k
+            draws, which can go on from there (Burda et al., table 2). Validation and test always take k.
         likelihood_samples: draws for `test/log_likelihood`; 0 leaves it out.
         optimizer: see `BaseModule`; Adam with learning rate 1e-3 by default.
         lr_scheduler: see `BaseModule`.
@@ -91,6 +93,7 @@ class LitVAE(BaseModule):
         num_components: int = 64,
         prior_lr_factor: float = 5.0,
         importance_samples: int = 1,
+        elbo_warmup_epochs: int = 0,
         likelihood_samples: int = 0,
         optimizer: OptimizerCallable = torch.optim.Adam,
         lr_scheduler: LRSchedulerCallable | None = None,
@@ -104,6 +107,7 @@ class LitVAE(BaseModule):
         check_count("importance_samples", importance_samples)
         check_count("likelihood_samples", likelihood_samples, 0)
         check_count("beta_warmup_epochs", beta_warmup_epochs, 0)
+        check_count("elbo_warmup_epochs", elbo_warmup_epochs, 0)
         check_at_least("prior_lr_factor", prior_lr_factor, 0)
         if not (math.isfinite(beta) and beta >= 0):
             raise ValueError(f"beta must be a finite number, at least 0, got {beta}: 1 gives the ELBO")
@@ -116,6 +120,7 @@ class LitVAE(BaseModule):
         self.beta_warmup_epochs = beta_warmup_epochs
         self.likelihood = likelihood
         self.importance_samples = importance_samples
+        self.elbo_warmup_epochs = elbo_warmup_epochs
         self.likelihood_samples = likelihood_samples
         self.prior_lr_factor = prior_lr_factor
 
@@ -265,7 +270,8 @@ class LitVAE(BaseModule):
     def step(self, x: Tensor, y: Tensor | None, stage: str) -> Tensor:
         """Mean loss of a batch, in nats per image: `reconstruction + weight * kl`, or the bound of k draws."""
         weight = self.kl_weight(stage)
-        if self.importance_samples == 1:
+        warms_up = stage == "train" and self.current_epoch < self.elbo_warmup_epochs
+        if warms_up or self.importance_samples == 1:
             reconstructions, kls, mu = self.elbo_terms(x, y)
             reconstruction, kl = reconstructions.mean(), kls.mean()
             loss = reconstruction + weight * kl

@@ -13,7 +13,7 @@ _COEFFICIENTS = 3.4445, -4.7750, 2.0315  # Jordan's: singular values from about 
 
 
 class MuonWithAdam(Optimizer):
-    """Muon for parameters of two dimensions, Adam for biases, and whatever else has not two dimensions, as convolutions.
+    """Muon for parameters of two dimensions, Adam for all others: biases, convolutions.
 
     Muon takes a step along the momentum of the gradient, with all its singular values brought near 1: directions that
     the gradient rarely shows are learned as fast as those that it always shows.

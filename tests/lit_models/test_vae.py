@@ -128,6 +128,7 @@ def test_gaussian_likelihood_learns_the_scale_that_fits() -> None:
         ({"prior_lr_factor": -1.0}, "prior_lr_factor must be at least 0, got -1.0"),
         ({"importance_samples": 0}, "importance_samples must be a whole number, at least 1, got 0"),
         ({"likelihood_samples": -1}, "likelihood_samples must be a whole number, at least 0, got -1"),
+        ({"elbo_warmup_epochs": -1}, "elbo_warmup_epochs must be a whole number, at least 0, got -1"),
         ({"beta_warmup_epochs": -1}, "beta_warmup_epochs must be a whole number, at least 0, got -1"),
     ],
 )
@@ -255,6 +256,13 @@ def test_beta_grows_in_training_and_is_whole_elsewhere(epoch: int, share: float)
     warm = {"beta": 2.0, "beta_warmup_epochs": 4}
     torch.testing.assert_close(steps_of(warm, epoch, "train"), steps_of({"beta": 2.0 * share}, 0, "train"))
     torch.testing.assert_close(steps_of(warm, epoch, "val"), steps_of({"beta": 2.0}, 0, "val"))
+
+
+@pytest.mark.parametrize(("epoch", "k"), [(0, 1), (2, 1), (3, 5)])
+def test_the_bound_of_k_draws_may_follow_the_elbo(epoch: int, k: int) -> None:
+    warm = {"importance_samples": 5, "elbo_warmup_epochs": 3}
+    torch.testing.assert_close(steps_of(warm, epoch, "train"), steps_of({"importance_samples": k}, 0, "train"))
+    torch.testing.assert_close(steps_of(warm, epoch, "val"), steps_of({"importance_samples": 5}, 0, "val"))
 
 
 @pytest.mark.parametrize("conditional", [False, True])
