@@ -55,7 +55,7 @@ class Curves(PictureCallback):
         self._unread: list[tuple[str, float, Tensor]] = []
         self._seen: dict[str, Tensor] = {}
         self._end: float | None = None  # of an epoch whose figures are not all there yet
-        self._runs = False
+        self._runs = False  # whether a fit is on
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep what a run before has drawn up to here: all where it is resumed, nothing where another one starts."""
@@ -70,7 +70,7 @@ class Curves(PictureCallback):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note the validation figures, of which there may be several in an epoch."""
-        if trainer.state.fn == "fit" and not trainer.sanity_checking:
+        if self._runs:  # neither before a fit, as a sanity check, nor after it
             self._note(trainer, _position(trainer), within_epoch=True)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
