@@ -7,7 +7,9 @@ The figure that chooses is the importance-weighted log-likelihood of the validat
 two betas cannot be compared, since each weighs its terms in its own way; the reconstruction alone would choose beta 0,
 and the KL alone an infinite one. The likelihood depends on prior and decoder alone, which are what new images are made
 with: neither beta nor the encoder occurs in it. Draws from the encoder estimate it, in expectation from below; how well
-they fit is the effective sample size (ESS) beside it: near 1 the estimate is far too low.
+they fit is the effective sample size (ESS) beside it: near 1 the estimate is far too low, so that of two betas with
+nearly the same figure the one with the lower ESS needs more draws (--samples) before it is turned down. The share of
+samples that a classifier is sure of does not choose: it is highest where all samples are one grey blot.
 
 The test split is looked at once the choice is made, for the betas named and the one chosen.
 
@@ -103,9 +105,9 @@ def mean_reconstruction(model: LitVAE, x: Tensor) -> Tensor:
     return binary_cross_entropy(model.reconstruct(x), x, reduction="none").flatten(1).sum(1)
 
 
-def mean_image_nats(data: Any) -> float:
-    """Cross-entropy of the validation images where each pixel is the train split's mean: what no code at all gives."""
-    mean, x = images(data, "train").mean(0), images(data, "val")
+def mean_image_nats(data: Any, split: str) -> float:
+    """Cross-entropy of a split's images where each pixel is the train split's mean: what no code at all gives."""
+    mean, x = images(data, "train").mean(0), images(data, split)
     return binary_cross_entropy(mean.expand_as(x), x, reduction="none").flatten(1).sum(1).mean().item()
 
 
@@ -168,11 +170,11 @@ def search(options: Namespace) -> tuple[dict[float, Run], dict[float, Figures], 
 def report(runs: dict[float, Run], found: dict[float, Figures], chosen: float, options: Namespace) -> None:
     """Print both tables and draw the picture."""
     data = runs[chosen].data
-    print(f"\nvalidation split, sorted; the mean image has {mean_image_nats(data):.1f} nats\n{_header()}")
+    print(f"\nvalidation split, sorted; the mean image has {mean_image_nats(data, 'val'):.1f} nats\n{_header()}")
     for beta in sorted(found):
         print(row(beta, found[beta], "chosen" * (beta == chosen)))
     shown = sorted({*options.betas, chosen})
-    print(f"\ntest split\n{_header()}")
+    print(f"\ntest split; the mean image has {mean_image_nats(data, 'test'):.1f} nats\n{_header()}")
     for beta in shown:
         print(row(beta, measure(runs[beta], "test", options), "chosen" * (beta == chosen)), flush=True)
     dots = [dot(beta, runs[beta], found[beta], beta == chosen, beta in shown) for beta in sorted(found)]

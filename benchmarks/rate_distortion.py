@@ -66,18 +66,27 @@ def _draw_plane(axes: Axes, dots: Sequence[Dot]) -> None:
     for dot in dots:
         color = "C3" if "chosen" in dot.words else "C0"
         axes.scatter(dot.kl, dot.reconstruction, s=30, color=color, zorder=3)
-        axes.annotate(
-            dot.words.removeprefix("beta ").split(",")[0], (dot.kl, dot.reconstruction), (-4, -4),
-            textcoords="offset points", ha="right", va="top", fontsize=8, zorder=4,
-        )  # fmt: skip
+    for place, words in _labels(dots).items():
+        axes.annotate(words, place, (-4, -4), textcoords="offset points", ha="right", va="top", fontsize=8, zorder=4)
     axes.set_xscale("symlog", linthresh=1, linscale=0.5)
-    axes.set_xlim(left=-0.2)
+    axes.set_xlim(left=-0.8)
     axes.xaxis.set_major_locator(FixedLocator([0, 0.5, 1, 3, 10, 30, 100, 300, 1000]))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.set_xlabel("KL (rate), nats per image; logarithmic above 1")
     axes.set_ylabel("reconstruction (distortion), nats per image")
     axes.set_title("a dot a beta", fontsize=10)
     axes.grid(alpha=0.3)
+
+
+def _labels(dots: Sequence[Dot]) -> dict[tuple[float, float], str]:
+    """What stands beside each dot, by its place; dots on one another, as where the code is not used, share it."""
+    labels: dict[tuple[float, float], str] = {}
+    for dot in sorted(dots, key=lambda dot: (dot.kl, dot.reconstruction)):
+        word = dot.words.removeprefix("beta ").split(",")[0]
+        near = [place for place in labels if max(abs(place[0] - dot.kl), abs(place[1] - dot.reconstruction)) < 0.1]
+        place = near[0] if near else (dot.kl, dot.reconstruction)
+        labels[place] = f"{labels[place]}, {word}" if near else word
+    return labels
 
 
 def _draw_strip(axes: Axes, words: str, first: Tensor | None, second: Tensor | None) -> None:

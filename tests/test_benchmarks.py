@@ -12,7 +12,7 @@ import pytest
 import torch
 from lightning.pytorch import Trainer
 
-from benchmarks import beta_search, growth, start, table
+from benchmarks import beta_search, growth, label_agreement, start, table
 from benchmarks.rate_distortion import Dot, draw
 from benchmarks.turns import Clock, Memory, Setting, take_turns
 from datamodules import FashionMNISTDataModule, MNISTDataModule
@@ -164,7 +164,7 @@ def test_figures_of_a_beta_are_those_of_the_model(fake_data: Path) -> None:
 def test_a_mean_image_has_the_entropy_of_its_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
     x = torch.tensor([0, 255, 255, 0], dtype=torch.uint8).reshape(4, 1, 1, 1).expand(4, 1, 2, 3)
     data = SimpleNamespace(split=lambda name: (x, None))
-    assert beta_search.mean_image_nats(data) == pytest.approx(6 * math.log(2))
+    assert beta_search.mean_image_nats(data, "val") == pytest.approx(6 * math.log(2))
 
 
 def test_collapse_is_named_and_the_picture_shows_every_dot() -> None:
@@ -173,9 +173,33 @@ def test_collapse_is_named_and_the_picture_shows_every_dot() -> None:
     assert beta_search.row(1, figures._replace(active_units=3.0)).endswith("| 0.250 | |")
     strips = torch.rand(5, 1, 8, 8), torch.rand(8, 1, 8, 8)
     dots = [Dot("beta 0", 800.0, 70.0, strips), Dot("beta 1", 25.0, 80.0), Dot("beta 7840", 0.0, 206.0, strips)]
+    dots.append(Dot("beta 100", 0.01, 206.01))
     plane, *rows = draw(dots, torch.rand(5, 1, 8, 8)).axes
     assert sorted(tuple(dot.get_offsets()[0]) for dot in plane.collections) == sorted(
         (dot.kl, dot.reconstruction) for dot in dots
     )
+    assert {text.get_text() for text in plane.texts} == {"0", "1", "7840, 100"}
     assert "logarithmic above 1" in plane.get_xlabel()
     assert [axes.get_title("left").split(":")[0] for axes in rows] == ["originals", "beta 7840", "beta 0"]
+
+
+def test_ways_to_obey_the_label_are_compared_on_validation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Shy:
+        """Takes every image for a 3."""
+
+        def classify(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.eye(10)[3].expand(len(x), 10)
+
+    monkeypatch.setattr(label_agreement, "load_classifier", lambda path: Shy())
+    ways = ["N(0, I), free bits", "N(0, I), label at every layer", "4 Gaussians a class"]
+    words = ["--data", "Digits", "--classifier", "any", "--epochs", "1", "--ways", *ways]
+    monkeypatch.setattr(sys, "argv", ["label_agreement", *words])
+    label_agreement.main()
+    said = capsys.readouterr().out
+    assert "Digits, 1 epochs; accuracy of the classifier: 0.1" in said
+    for way in ways:
+        row = next(line for line in said.splitlines() if line.startswith(f"| {way} |"))
+        assert 250 < float(row.split("|")[2]) < 600
+        assert row.endswith("| 0.100 |")
