@@ -78,7 +78,9 @@ def batches(
             yield _read(trainer, module, batch)
 
 
-def first_images(trainer: Trainer, module: LightningModule, split: str, n: int) -> tuple[Tensor | None, Tensor | None]:
+def first_images(
+    trainer: Trainer, module: LightningModule, split: str | None, n: int
+) -> tuple[Tensor | None, Tensor | None]:
     """The first `n` images and labels of a split, or all where it holds fewer; None where there are none.
 
     Example:
@@ -86,7 +88,7 @@ def first_images(trainer: Trainer, module: LightningModule, split: str, n: int) 
         (None, None)
     """
     xs, ys, count = [], [], 0
-    for x, y in batches(trainer, module, split):
+    for x, y in [] if split is None else batches(trainer, module, split):
         xs.append(x)
         ys.append(y)
         count += len(x)

@@ -2,7 +2,7 @@
 
 from lightning.pytorch import LightningModule, Trainer
 
-from callbacks.batches import first_images, has_split
+from callbacks.batches import first_images, held_out_split
 from callbacks.evaluation_mode import evaluation_mode
 from callbacks.image_grid import image_grid
 from callbacks.picture import PictureCallback
@@ -39,7 +39,7 @@ class DenoisingGrid(PictureCallback):
 
     def draw(self, trainer: Trainer, module: LightningModule, when: str) -> None:
         """See `PictureCallback.draw`."""
-        held_out = "val" if when != "test" and has_split(trainer, "val") else "test"
+        held_out = held_out_split(trainer, when)
         x, y = first_images(trainer, module, held_out, self.columns)
         if x is None:
             return

@@ -4,7 +4,7 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
-from callbacks.batches import first_images, has_split
+from callbacks.batches import first_images, held_out_split
 from callbacks.evaluation_mode import evaluation_mode
 from callbacks.image_grid import image_grid
 from callbacks.picture import PictureCallback
@@ -44,7 +44,7 @@ class Dictionary(PictureCallback):
 
     def draw(self, trainer: Trainer, module: LightningModule, when: str) -> None:
         """See `PictureCallback.draw`."""
-        held_out = "val" if when != "test" and has_split(trainer, "val") else "test"
+        held_out = held_out_split(trainer, when)
         x, y = first_images(trainer, module, held_out, self.images)
         if x is None:
             return

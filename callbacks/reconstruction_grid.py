@@ -2,7 +2,7 @@
 
 from lightning.pytorch import LightningModule, Trainer
 
-from callbacks.batches import first_images, has_split
+from callbacks.batches import first_images, held_out_split
 from callbacks.evaluation_mode import evaluation_mode
 from callbacks.image_grid import image_grid
 from callbacks.picture import PictureCallback
@@ -38,7 +38,7 @@ class ReconstructionGrid(PictureCallback):
 
     def draw(self, trainer: Trainer, module: LightningModule, when: str) -> None:
         """See `PictureCallback.draw`."""
-        held_out = "val" if when != "test" and has_split(trainer, "val") else "test"
+        held_out = held_out_split(trainer, when)
         for split in ("train", held_out):
             x, y = first_images(trainer, module, split, self.rows * self.columns)
             if x is None:
