@@ -22,13 +22,14 @@ def a_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def where(config: Path, fake_data: Path, batch_size: int, checkpoint: Path) -> list[str]:
-    """The words that point a config at small data, give a GAN narrow networks, and a probe an encoder."""
+    """The words that point a config at small data: few draws, narrow GANs, an encoder for a probe."""
     encodes = "EncodedDataModule" in config.read_text()
     data = "data.data" if encodes else "data"
     words = [f"--config={config}", f"--{data}.data_dir={fake_data}", f"--{data}.batch_size={batch_size}"]
     if "LitGAN" in config.read_text():
         generator, discriminator = ([8, 4], [4, 8]) if "ConvDecoder" in config.read_text() else ([8] * 4, [8] * 4)
         words += [f"--model.generator.channels={generator}", f"--model.discriminator.channels={discriminator}"]
+    words += ["--model.likelihood_samples=2"] * ("likelihood_samples" in config.read_text())
     return words + [f"--data.encoder.checkpoint={checkpoint}"] * encodes
 
 
