@@ -7,6 +7,7 @@ from typing import Any, Literal
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
+from torch.nn.functional import mse_loss
 
 from lit_models.base import BaseModule
 from lit_models.checks import check_choice, check_count, check_image_shape, check_images
@@ -228,11 +229,11 @@ class LitAutoencoder(BaseModule):
             loss = loss + self.sparsity * code.abs().mean()
         with torch.no_grad():
             values |= {"loss": loss, "active_share": code.ne(0).to(code.dtype).mean()}
-            values["mse"] = (self._as_images(output) - target).square().mean()
+            values["mse"] = mse_loss(self._as_images(output), target)
             if self.noise_std and stage != "train":
                 noisy = self.corrupt(x)
-                values["noisy_mse"] = (wide(noisy) - target).square().mean()
-                values["denoised_mse"] = (self.reconstruct(noisy) - target).square().mean()
+                values["noisy_mse"] = mse_loss(wide(noisy), target)
+                values["denoised_mse"] = mse_loss(self.reconstruct(noisy), target)
         means = self.figures(stage)["means"]
         means.update([values[name] for name in means.names], len(x))
         return loss
