@@ -42,6 +42,11 @@ class Dictionary(PictureCallback):
         self.images = images
         self.k = k
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """See `PictureCallback.setup`; a model whose decoder is no dictionary refuses here."""
+        super().setup(trainer, pl_module, stage)
+        pl_module.dictionary()  # type: ignore[operator]
+
     def draw(self, trainer: Trainer, module: LightningModule, when: str) -> None:
         """See `PictureCallback.draw`."""
         held_out = held_out_split(trainer, when)

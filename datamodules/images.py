@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from datamodules.base import TensorDataModule
-from datamodules.loader import TrainingBatch
+from datamodules.loader import BatchLoader, TrainingBatch
 
 
 class ImageDataModule(TensorDataModule):
@@ -25,11 +25,12 @@ class ImageDataModule(TensorDataModule):
         drop_last: leave out the last training batch where it is not full.
         download: fetch the files where they are missing.
         binarize: draw each pixel as 0 or 1, with its grey value as the probability of 1: what nats of binary images are
-            about. Training images are drawn afresh in each epoch, after `augment`; validation and test images once,
-            the same in every run. For grey images only.
+            about. The training loop's images are drawn afresh in each epoch, after `augment`; all others, also those of
+            the train split that are read elsewhere, once, the same in every run. For grey images only.
 
     Raises:
-        TypeError, ValueError: see `TensorDataModule`; also where colour images are to be binarized.
+        TypeError, ValueError: see `TensorDataModule`; also where colour images, or floats outside [0, 1], are to be
+            binarized.
 
     Source of `binarize`: R. Salakhutdinov, I. Murray, ICML 2008, for fixed draws; Y. Burda, R. Grosse,
     R. Salakhutdinov, arXiv:1509.00519, for draws of each epoch.
@@ -64,6 +65,7 @@ class ImageDataModule(TensorDataModule):
         self.data_dir = data_dir
         self.download = download
         self.binarize = binarize
+        self._grey: Tensor | None = None  # the train split's images as `load` gave them, where `tensors` has draws
 
     @property
     def image_shape(self) -> tuple[int, ...]:
@@ -71,7 +73,7 @@ class ImageDataModule(TensorDataModule):
         return self.input_shape
 
     def setup(self, stage: str | None = None) -> None:
-        """See `TensorDataModule.setup`; with `binarize` validation and test images are drawn here, once."""
+        """See `TensorDataModule.setup`; with `binarize` the draws that stay are made here."""
         if self.splits:
             return
         if self.binarize and self.input_shape[0] != 1:
@@ -101,22 +103,33 @@ class ImageDataModule(TensorDataModule):
             with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []):
                 torch.manual_seed(self._augmentation_seed())
                 images = self.augment(images)
-        if self.binarize:
-            generator = torch.Generator(images.device).manual_seed(self._augmentation_seed() if training else 0)
-            images = torch.bernoulli(images, generator=generator)  # leaves images that are binary as they are
+        if training and self.binarize:
+            images = torch.bernoulli(images.clamp(0, 1), generator=self._generator(images.device))
         return images, labels
 
+    def train_dataloader(self) -> BatchLoader:
+        """See `TensorDataModule.train_dataloader`; with `binarize` its images are grey, and drawn on the device."""
+        loader = super().train_dataloader()
+        if self._grey is not None:
+            loader.inputs = self._grey
+        return loader
+
     def _fix_draws(self) -> None:
-        """Binarize the images of validation and test, each image by the same numbers whatever the split is."""
-        for name in ("train", "test"):
-            images, labels = self.tensors[name]
-            generator = torch.Generator().manual_seed(0)
-            rows = self.splits["val" if name == "train" else "test"]
+        """Binarize all images, each by numbers of its own that do not depend on the splits or on batches."""
+        self._grey = self.tensors["train"][0]
+        for name, (images, labels) in self.tensors.items():
             white = 255 if images.dtype == torch.uint8 else 1
-            noise = torch.rand(images.shape, generator=generator)
-            images = images.clone()
-            images[rows] = (noise[rows] * white < images[rows]).to(images.dtype) * white
-            self.tensors[name] = images, labels
+            if len(images) and not 0 <= float(images.min()) <= float(images.max()) <= white:
+                raise ValueError(
+                    f"binarize=True takes pixels for probabilities, which must be in [0, 1], got values from "
+                    f"{float(images.min()):.4g} to {float(images.max()):.4g}: scale what load() gives"
+                )
+            noise = torch.rand(images.shape, generator=torch.Generator().manual_seed(0))
+            self.tensors[name] = (noise * white < images).to(images.dtype) * white, labels
+
+    def _generator(self, device: torch.device) -> torch.Generator | None:
+        """Random numbers of this training batch; the global ones where there is no Trainer to count batches."""
+        return torch.Generator(device).manual_seed(self._augmentation_seed()) if self.trainer is not None else None
 
     def _augmentation_seed(self) -> int:
         seed = int(os.environ.get("PL_GLOBAL_SEED", 0))

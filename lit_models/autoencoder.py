@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import mse_loss
 
 from lit_models.base import BaseModule
-from lit_models.checks import check_choice, check_count, check_image_shape, check_images
+from lit_models.checks import check_choice, check_codes, check_count, check_image_shape, check_images
 from lit_models.code_mixture import CodeMixture, draw_evenly
 from lit_models.functional.elbo import bernoulli_nll
 from lit_models.functional.precision import wide
@@ -173,7 +173,11 @@ class LitAutoencoder(BaseModule):
         Args:
             z: (N, D) codes.
             y: ignored: the model is not conditional.
+
+        Raises:
+            ValueError: codes of another width.
         """
+        check_codes(z, self.latent_dim)
         return self._as_images(self._decode(z))
 
     # -- noise and dictionary -----------------------------------------------------------------------------------------

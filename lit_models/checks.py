@@ -79,6 +79,16 @@ def check_images(x: Tensor, image_shape: tuple[int, int, int]) -> None:
         )
 
 
+def check_codes(z: Tensor, latent_dim: int) -> None:
+    """Raise a ValueError where `z` is not a batch of codes of that width.
+
+    Example:
+        >>> check_codes(torch.zeros(2, 20), 20)
+    """
+    if z.ndim != 2 or z.shape[1] != latent_dim:
+        raise ValueError(f"codes must have shape (N, {latent_dim}), got {tuple(z.shape)}")
+
+
 def check_unit_range(x: Tensor) -> None:
     """Raise a ValueError where pixels leave [0, 1] or are no numbers; this reads them back from the device.
 

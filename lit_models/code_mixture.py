@@ -61,8 +61,10 @@ class CodeMixture(nn.Module):
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.mixture import GaussianMixture
 
-        if len(codes) < 2 or not codes.isfinite().all():
-            raise ValueError(f"a mixture is fitted to at least 2 finite codes, got {len(codes)} of shape {codes.shape}")
+        if len(codes) < 2:
+            raise ValueError(f"a mixture is fitted to at least 2 codes, got {len(codes)}: give it more images")
+        if not codes.isfinite().all():
+            raise ValueError("a mixture is fitted to finite codes, got some that are infinite or no numbers")
         codes = codes.detach().cpu().double()
         centre = codes.mean(0)
         scale = (codes - centre).square().mean().sqrt().clamp(min=1e-12)  # so that its floor of variances fits any code

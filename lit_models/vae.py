@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lit_models.base import BaseModule
-from lit_models.checks import check_at_least, check_choice, check_count, check_image_shape, check_images
+from lit_models.checks import check_at_least, check_choice, check_codes, check_count, check_image_shape, check_images
 from lit_models.functional.elbo import bernoulli_nll, gaussian_nll, normal_log_density, reparameterize, squared_error
 from lit_models.functional.importance import ImportanceEstimate, importance_estimate, importance_weighted_bound
 from lit_models.functional.precision import wide
@@ -31,9 +31,9 @@ class LitVAE(BaseModule):
 
     Images are in [0, 1], shape (N, C, H, W), in and out. Labels are whole numbers, shape (N,).
 
-    Logged for each of train, val and test, over the whole epoch: `loss`, `reconstruction`, `kl` (of single draws,
-    whatever k is) and `active_units`; in test, with `likelihood_samples`, also `log_likelihood` and
-    `effective_sample_size`.
+    Logged for each of train, val and test, over the whole epoch: `loss`, `reconstruction` and `kl`, the ELBO's terms
+    whatever k is, and `active_units`; in test, with `likelihood_samples`, also `log_likelihood` and
+    `effective_sample_size`. `kl` is exact for one draw and the standard prior, else estimated from the draws.
 
     Args:
         image_shape: (C, H, W) of the images.
@@ -53,8 +53,9 @@ class LitVAE(BaseModule):
             class; its KL is estimated from one draw, so that `kl` of a batch may be negative.
         num_components: Gaussians of a mixture, at least 1.
         prior_lr_factor: learning rate of the mixture's own parameters, as a multiple of the networks', at least 0;
-            OneCycleLR, which sets one rate for all, takes no notice of it.
-        importance_samples: k, draws of the code for each image of a step, at least 1.
+            OneCycleLR and CyclicLR, which set one rate for all, take no notice of it.
+        importance_samples: k, draws of the code for each image of a step, at least 1. With more than one a draw weighs
+            p(x | z) (p(z) / q(z | x))^beta: a bound on the likelihood for `beta=1` alone.
         elbo_warmup_epochs: epochs at the start of training that take one draw: the ELBO costs a k-th of the bound of k
             draws, which can go on from there (Burda et al., table 2). Validation and test always take k.
         likelihood_samples: draws for `test/log_likelihood`; 0 leaves it out.
@@ -184,8 +185,7 @@ class LitVAE(BaseModule):
         Raises:
             ValueError: codes of another width.
         """
-        if z.ndim != 2 or z.shape[1] != self.latent_dim:
-            raise ValueError(f"codes must have shape (N, {self.latent_dim}), got {tuple(z.shape)}")
+        check_codes(z, self.latent_dim)
         self.check_labels(y, len(z))
         return self._decode(z, y).sigmoid()
 
@@ -207,6 +207,8 @@ class LitVAE(BaseModule):
         Args:
             y: (N,) labels; a conditional model needs them, a plain one ignores them.
         """
+        if self.conditional and y is None:
+            raise ValueError(f"this model is conditional: pass labels y, shape (N,), in 0..{self.num_classes - 1}")
         self.check_labels(y, 0 if y is None else len(y))
         return self.prior.moments(y)
 
@@ -228,10 +230,11 @@ class LitVAE(BaseModule):
         check_count("samples", samples)
         self.check_labels(y, len(x))
         images = max(1, _VALUES // math.prod(self.image_shape))
-        labels = [None] * len(x) if y is None else y.split(images)
+        chunks = x.split(images)
+        labels = [None] * len(chunks) if y is None else y.split(images)
         parts = [
-            importance_estimate(self._log_weight_parts(part, label, samples))
-            for part, label in zip(x.split(images), labels, strict=False)
+            importance_estimate(self._log_weight_parts(chunk, label, samples))
+            for chunk, label in zip(chunks, labels, strict=True)
         ]
         return ImportanceEstimate(*(torch.cat(values) for values in zip(*parts, strict=True)))
 
@@ -240,7 +243,9 @@ class LitVAE(BaseModule):
     def posterior(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of q(z | x), or q(z | x, y), (N, D) each."""
         check_images(x, self.image_shape)
-        mu, log_variance = wide(self.encoder(x, self.condition(y))).chunk(2, dim=1)  # (N, 2D) -> (N, D) each
+        mu, log_variance = wide(self.encoder(x.to(self.dtype), self.condition(y))).chunk(
+            2, dim=1
+        )  # (N, 2D) -> (N, D) each
         return mu, log_variance
 
     def negative_log_likelihood(self, logits: Tensor, x: Tensor) -> Tensor:
@@ -293,17 +298,19 @@ class LitVAE(BaseModule):
         if isinstance(self.prior, StandardNormal):
             return super().build_optimizer()
         networks = [parameter for name, parameter in self.named_parameters() if not name.startswith("prior.")]
-        optimizer = self.make_optimizer([{"params": networks}, {"params": list(self.prior.parameters())}])
+        # what a mixture has in two dimensions is no weight matrix, which MuonWithAdam would take it for
+        prior = {"params": list(self.prior.parameters()), "matrices": False}
+        optimizer = self.make_optimizer([{"params": networks}, prior])
         ours = set(self.prior.parameters())
         for group in optimizer.param_groups:  # an optimizer may have split the two
-            group["lr"] *= self.prior_lr_factor if ours.intersection(group["params"]) else 1
+            group["lr"] = group["lr"] * (self.prior_lr_factor if ours.intersection(group["params"]) else 1)
         return optimizer
 
     def _log_weight_parts(self, x: Tensor, y: Tensor | None, samples: int) -> Iterator[Tensor]:
         """Log p(x, z) - log q(z | x) of draws from q(z | x), (k, N) each, `samples` draws in all."""
         mu, log_variance = self.posterior(x, y)
-        constant = 0.5 * math.log(math.pi) * x[0].numel() if self.likelihood == "mse" else 0.0
-        at_once = max(1, _VALUES // x.numel())
+        constant = 0.5 * math.log(math.pi) * math.prod(self.image_shape) if self.likelihood == "mse" else 0.0
+        at_once = max(1, _VALUES // max(1, x.numel()))
         for begin in range(0, samples, at_once):
             reconstruction, log_ratio = self._draws(mu, log_variance, x, y, min(at_once, samples - begin))
             yield -reconstruction - log_ratio - constant

@@ -19,14 +19,15 @@ class MuonWithAdam(Optimizer):
     the gradient rarely shows are learned as fast as those that it always shows.
 
     Args:
-        params: parameters, or groups of them; each group is split into one of matrices and one of the rest.
+        params: parameters, or groups of them; each group is split into one of matrices and one of the rest, for which a
+            group's `lr` and `adam_lr` hold. A group with `"matrices": False` is Adam's as a whole.
         lr: learning rate of the matrices, at least 0; it is multiplied by sqrt(rows / columns) where that is above 1.
         adam_lr: learning rate of the rest, at least 0.
         momentum: share of the old gradients in the momentum (Nesterov's), in [0, 1).
         betas: of Adam.
         eps: of Adam.
 
-    A scheduler moves both rates by the same factor.
+    A scheduler moves both rates by the same factor; OneCycleLR and CyclicLR, which set one rate for all, do not.
 
     Raises:
         ValueError: a rate is negative, `momentum` or a beta is outside [0, 1), or there are no parameters.
@@ -50,16 +51,32 @@ class MuonWithAdam(Optimizer):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
     ) -> None:
-        for name, rate in (("lr", lr), ("adam_lr", adam_lr)):
-            if not rate >= 0:
-                raise ValueError(f"{name} must be at least 0, got {rate}")
         for name, share in (("momentum", momentum), ("betas[0]", betas[0]), ("betas[1]", betas[1])):
             if not 0 <= share < 1:
                 raise ValueError(f"{name} must be in [0, 1), got {share}")
-        given = list(params)
-        groups = given if given and isinstance(given[0], dict) else [{"params": given}]
-        settings = {"lr": lr, "momentum": momentum, "betas": betas, "eps": eps}
-        super().__init__([part for group in groups for part in _split(group, adam_lr)], settings)
+        self._rates = {"lr": lr, "adam_lr": adam_lr}  # of groups that have none of their own
+        super().__init__(params, {"lr": lr, "momentum": momentum, "betas": betas, "eps": eps})
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add parameters, as a group of matrices and a group of the rest.
+
+        Args:
+            param_group: `params`, and settings of their own.
+        """
+        group = self._rates | param_group
+        for name in self._rates:
+            if not group[name] >= 0:
+                raise ValueError(f"{name} must be at least 0, got {group[name]}")
+        adam_lr = group.pop("adam_lr")
+        parameters = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
+        matrices = [
+            parameter for parameter in parameters if group.get("matrices", True) and _dimensions(parameter) == 2
+        ]
+        rest = [parameter for parameter in parameters if not any(parameter is matrix for matrix in matrices)]
+        if matrices:
+            super().add_param_group(group | {"params": matrices, "matrices": True})
+        if rest:
+            super().add_param_group(group | {"params": rest, "matrices": False, "lr": adam_lr})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
@@ -124,13 +141,6 @@ def orthogonalize(matrix: Tensor) -> Tensor:
     return (x if wide else x.T).to(matrix.dtype)
 
 
-def _split(group: dict[str, Any], adam_lr: float) -> list[dict[str, Any]]:
-    """A group as one of matrices and one of the rest; one that would be empty is left out."""
-    parameters = list(group["params"])
-    matrices = [parameter for parameter in parameters if parameter.ndim == 2]
-    rest = [parameter for parameter in parameters if parameter.ndim != 2]
-    parts = [
-        group | {"params": matrices, "matrices": True},
-        {"lr": adam_lr} | group | {"params": rest, "matrices": False},
-    ]
-    return [part for part in parts if part["params"]]
+def _dimensions(parameter: Tensor | tuple[str, Tensor]) -> int:
+    """Of a parameter, or of one with its name."""
+    return (parameter[1] if isinstance(parameter, tuple) else parameter).ndim

@@ -56,7 +56,7 @@ class StandardNormal(nn.Module):
 class GaussianMixture(nn.Module):
     """Learned mixture of Gaussians with diagonal covariances, one mixture for each class.
 
-    It starts with means from N(0, 1/2) and variances 1/2, equally probable: about N(0, I) as a whole.
+    It starts with means from N(0, 1/2) and variances 1/2, equally probable: many of them are about N(0, I) as a whole.
 
     Args:
         latent_dim: D.

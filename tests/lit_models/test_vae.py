@@ -252,10 +252,15 @@ def tiny_weights() -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize(("epoch", "share"), [(0, 0.25), (1, 0.5), (3, 1.0), (9, 1.0)])
-def test_beta_grows_in_training_and_is_whole_elsewhere(epoch: int, share: float) -> None:
-    warm = {"beta": 2.0, "beta_warmup_epochs": 4}
-    torch.testing.assert_close(steps_of(warm, epoch, "train"), steps_of({"beta": 2.0 * share}, 0, "train"))
-    torch.testing.assert_close(steps_of(warm, epoch, "val"), steps_of({"beta": 2.0}, 0, "val"))
+@pytest.mark.parametrize("k", [1, 3])
+def test_beta_grows_in_training_and_is_whole_elsewhere(epoch: int, share: float, k: int) -> None:
+    def with_beta(beta: float) -> dict:
+        return {"beta": beta, "importance_samples": k}
+
+    warm = with_beta(2.0) | {"beta_warmup_epochs": 4}
+    torch.testing.assert_close(steps_of(warm, epoch, "train"), steps_of(with_beta(2.0 * share), 0, "train"))
+    torch.testing.assert_close(steps_of(warm, epoch, "val"), steps_of(with_beta(2.0), 0, "val"))
+    assert steps_of(with_beta(2.0), 0, "val") != steps_of(with_beta(1.0), 0, "val")
 
 
 @pytest.mark.parametrize(("epoch", "k"), [(0, 1), (2, 1), (3, 5)])
@@ -311,6 +316,19 @@ def test_kl_of_units_sums_to_the_kl(conditional: bool) -> None:
     model, x = tiny(conditional=conditional), images()
     torch.testing.assert_close(model.unit_kl(x, LABELS).sum(1), model.elbo_terms(x, LABELS)[1])
     assert [value.tolist() for value in model.prior_moments(LABELS)] == [[0.0] * 3, [1.0] * 3]
+
+
+def test_a_tensor_as_learning_rate_stays_the_networks() -> None:
+    model = tiny(prior="mixture", num_components=2, optimizer=partial(torch.optim.Adam, lr=torch.tensor(1e-3)))
+    assert [float(group["lr"]) for group in model.build_optimizer().param_groups] == pytest.approx([1e-3, 5e-3])
+
+
+def test_images_of_another_precision_are_read() -> None:
+    model, x = tiny(prior="mixture", num_components=2).float(), images()
+    assert model.log_likelihood(x, samples=3).log_likelihood.isfinite().all()
+    assert model.log_likelihood(x[:0], samples=3).log_likelihood.shape == (0,)
+    with pytest.raises(ValueError, match=r"this model is conditional: pass labels y, shape \(N,\), in 0..9"):
+        tiny(conditional=True).prior_moments()
 
 
 def test_the_test_split_gets_a_log_likelihood_where_asked(tmp_path: Path) -> None:

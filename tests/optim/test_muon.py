@@ -62,7 +62,9 @@ def test_singular_values_come_near_one(shape: tuple[int, int]) -> None:
 
 def test_groups_keep_their_rates_and_a_scheduler_moves_both() -> None:
     model = network()
-    optimizer = MuonWithAdam([{"params": model[0].parameters()}, {"params": [model[2].bias], "lr": 0.5}], adam_lr=0.1)
+    optimizer = MuonWithAdam(
+        [{"params": model[0].parameters()}, {"params": [model[2].bias], "adam_lr": 0.5}], adam_lr=0.1
+    )
     assert [(group["lr"], group["matrices"]) for group in optimizer.param_groups] == [
         (0.02, True),
         (0.1, False),
@@ -71,6 +73,26 @@ def test_groups_keep_their_rates_and_a_scheduler_moves_both() -> None:
     scheduler = torch.optim.lr_scheduler.LinearLR(optimizer, 0.5, 0.5)
     optimizer.step()
     assert [group["lr"] for group in scheduler.optimizer.param_groups] == [0.01, 0.05, 0.25]
+
+
+def test_groups_may_be_added_named_or_adams_as_a_whole() -> None:
+    model = network()
+    named = MuonWithAdam(model.named_parameters())
+    assert [group["param_names"] for group in named.param_groups] == [["0.weight", "2.weight"], ["0.bias", "2.bias"]]
+    optimizer = MuonWithAdam(model[0].parameters())
+    optimizer.add_param_group({"params": model[2].weight, "lr": 0.3, "matrices": False})
+    optimizer.add_param_group({"params": model[2].bias, "lr": 0.3})
+    assert [(group["lr"], group["matrices"]) for group in optimizer.param_groups] == [
+        (0.02, True),
+        (0.001, False),
+        (0.001, False),
+        (0.001, False),
+    ]
+    before = [parameter.clone() for parameter in model.parameters()]
+    train_on_a_batch(model, optimizer, steps=1)
+    assert all(not torch.equal(old, new) for old, new in zip(before, model.parameters(), strict=True))
+    with pytest.raises(ValueError, match=r"lr must be at least 0, got -0.05"):
+        MuonWithAdam([{"params": network().parameters(), "lr": -0.05}])
 
 
 def test_it_goes_on_from_its_state() -> None:
@@ -111,8 +133,8 @@ def test_a_config_may_name_it_and_its_checkpoint_loads(tmp_path: Path) -> None:
         "--model.optimizer.lr=0.02",
     ]
     cli = train.main(["fit", *words, "--trainer.max_epochs=1", "--trainer.limit_train_batches=2"])
-    # matrices and biases of the networks; the logits of the mixture, and its means and variances
-    assert [group["lr"] for group in cli.trainer.optimizers[0].param_groups] == pytest.approx([0.02, 0.001, 0.1, 0.005])
+    # matrices and biases of the networks; the mixture, which has no weight matrices
+    assert [group["lr"] for group in cli.trainer.optimizers[0].param_groups] == pytest.approx([0.02, 0.001, 0.005])
     model = load_model(tmp_path / "LitVAE/version_0/checkpoints/last.ckpt")
     assert model.recipe["init_args"]["optimizer"]["class_path"] == "optim.muon.MuonWithAdam"
 
