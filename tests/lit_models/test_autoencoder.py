@@ -484,7 +484,7 @@ def test_questions_that_have_no_answer() -> None:
         tiny().sample(1, sampler="uniform")
     with pytest.raises(ValueError, match="num_components must be at least 1 for sampler 'mixture', got 0"):
         tiny(num_components=0).fit_mixture([images()])
-    with pytest.raises(ValueError, match="a mixture is fitted to at least 2 finite codes, got 1"):
+    with pytest.raises(ValueError, match="a mixture is fitted to at least 2 codes, got 1"):
         tiny().fit_mixture([images(1)])
     with pytest.raises(ValueError, match=r"images of shape \(2, 1, 28, 28\) do not fit a model for \(N, 1, 6, 5\)"):
         tiny().encode(torch.rand(2, 1, 28, 28).double())
