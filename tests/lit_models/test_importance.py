@@ -131,14 +131,15 @@ def test_draws_of_a_conditional_model_keep_their_labels(monkeypatch: pytest.Monk
     torch.manual_seed(0)
     options = {"conditional": True, "num_classes": 3, "prior": "mixture", "num_components": 2}
     model, x = LitVAE(SHAPE, CODES, **options).double(), torch.rand(6, *SHAPE).double()
+    model.decoder.body[0].weight.data[:, CODES:].mul_(8)  # the label's columns: images of a class differ by nats
     y = torch.tensor([0, 2, 1, 1, 0, 2])
     pairs = zip(x.split(1), y.split(1), strict=True)
     apart = torch.cat([model.log_likelihood(*pair, samples=20_000).log_likelihood for pair in pairs])
     others = model.log_likelihood(x, (y + 1) % 3, samples=20_000).log_likelihood
     monkeypatch.setattr(lit_models.vae, "_VALUES", 4 * PIXELS)  # 4 images at a time, one draw each
-    together = model.log_likelihood(x, y, samples=2000).log_likelihood
-    torch.testing.assert_close(together, apart, atol=0.05, rtol=0)
-    assert (others - together).abs().max() > 0.1
+    together = model.log_likelihood(x, y, samples=3000).log_likelihood
+    torch.testing.assert_close(together, apart, atol=0.15, rtol=0)
+    assert (others - together).abs().max() > 0.4
 
 
 def test_parts_together_are_the_whole() -> None:
