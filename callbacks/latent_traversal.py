@@ -68,7 +68,7 @@ class LatentTraversal(PictureCallback):
     def draw(self, trainer: Trainer, module: LightningModule, when: str) -> None:
         """See `PictureCallback.draw`."""
         split = held_out_split(trainer, when)
-        x, y = (None, None) if split is None else first_images(trainer, module, split, self._wanted)
+        x, y = first_images(trainer, module, split, self._wanted)
         if x is None:
             return
         chosen = min(self.image, len(x) - 1)

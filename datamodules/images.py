@@ -119,7 +119,7 @@ class ImageDataModule(TensorDataModule):
         self._grey = self.tensors["train"][0]
         for name, (images, labels) in self.tensors.items():
             white = 255 if images.dtype == torch.uint8 else 1
-            if len(images) and not 0 <= float(images.min()) <= float(images.max()) <= white:
+            if white == 1 and len(images) and not 0 <= float(images.min()) <= float(images.max()) <= 1:
                 raise ValueError(
                     f"binarize=True takes pixels for probabilities, which must be in [0, 1], got values from "
                     f"{float(images.min()):.4g} to {float(images.max()):.4g}: scale what load() gives"

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import mse_loss
 
 from lit_models.base import BaseModule
-from lit_models.checks import check_choice, check_codes, check_count, check_image_shape, check_images
+from lit_models.checks import check_choice, check_codes, check_count, check_image_shape, check_images, check_weight
 from lit_models.code_mixture import CodeMixture, draw_evenly
 from lit_models.functional.elbo import bernoulli_nll
 from lit_models.functional.precision import wide
@@ -105,8 +105,8 @@ class LitAutoencoder(BaseModule):
         check_count("latent_dim", latent_dim)
         check_count("num_components", num_components, 0)
         check_choice("loss", loss, ["bernoulli", "mse"])
-        _check_weight("noise_std", noise_std, "0 for no noise")
-        _check_weight("sparsity", sparsity, "0 for a plain code")
+        check_weight("noise_std", noise_std, "0 for no noise")
+        check_weight("sparsity", sparsity, "0 for a plain code")
         self.latent_dim = latent_dim
         self.loss = loss
         self.noise_std = noise_std
@@ -334,8 +334,3 @@ class LitAutoencoder(BaseModule):
         has_images = hasattr(data, "has_split") and data.has_split("train")
         if has_images and self.sampler == "mixture" and not self.mixture.fitted:  # type: ignore[union-attr]
             self.fit_mixture(self.training_batches())
-
-
-def _check_weight(name: str, value: float, meaning: str) -> None:
-    if not (math.isfinite(value) and value >= 0):
-        raise ValueError(f"{name} must be a finite number, at least 0, got {value}: {meaning}")

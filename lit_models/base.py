@@ -203,14 +203,15 @@ class BaseModule(LightningModule):
             return None
         return one_hot(y.to(self.device, torch.int64), self.num_classes).to(self.dtype)  # (N,) -> (N, num_classes)
 
-    def check_labels(self, y: Any, n: int) -> None:
-        """Raise a ValueError where this model needs labels and `y` are not n of its classes."""
+    def check_labels(self, y: Any, n: int | None = None) -> None:
+        """Raise a ValueError where this model needs labels and `y` are not n (None for any number) of its classes."""
         if self.needs_labels:
             if y is None:
+                shape = f"({'N' if n is None else n},)"
                 raise ValueError(
-                    f"this model is conditional: pass labels y, shape ({n},), in 0..{self.num_classes - 1}"
+                    f"this model is conditional: pass labels y, shape {shape}, in 0..{self.num_classes - 1}"
                 )
-            check_label_range(as_labels(y, n), self.num_classes)
+            check_label_range(as_labels(y, len(y) if n is None else n), self.num_classes)
 
     # -- steps --------------------------------------------------------------------------------------------------------
 

@@ -1,5 +1,6 @@
 """Checks of what comes in from outside, with messages that name the argument, its value and the remedy."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -39,6 +40,18 @@ def check_at_least(name: str, value: Any, least: float) -> None:
     """
     if not isinstance(value, int | float) or not value >= least:
         raise ValueError(f"{name} must be at least {least}, got {value!r}")
+
+
+def check_weight(name: str, value: float, meaning: str) -> None:
+    """Raise a ValueError where `value` is negative or not finite; `meaning` says what a usual value does.
+
+    Example:
+        >>> check_weight("beta", -1.0, "1 gives the ELBO")
+        Traceback (most recent call last):
+        ValueError: beta must be a finite number, at least 0, got -1.0: 1 gives the ELBO
+    """
+    if not (math.isfinite(value) and value >= 0):
+        raise ValueError(f"{name} must be a finite number, at least 0, got {value}: {meaning}")
 
 
 def check_count(name: str, value: Any, least: int = 1) -> None:

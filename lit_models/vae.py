@@ -10,7 +10,15 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lit_models.base import BaseModule
-from lit_models.checks import check_at_least, check_choice, check_codes, check_count, check_image_shape, check_images
+from lit_models.checks import (
+    check_at_least,
+    check_choice,
+    check_codes,
+    check_count,
+    check_image_shape,
+    check_images,
+    check_weight,
+)
 from lit_models.functional.elbo import bernoulli_nll, gaussian_nll, normal_log_density, reparameterize, squared_error
 from lit_models.functional.importance import ImportanceEstimate, importance_estimate, importance_weighted_bound
 from lit_models.functional.precision import wide
@@ -110,8 +118,7 @@ class LitVAE(BaseModule):
         check_count("beta_warmup_epochs", beta_warmup_epochs, 0)
         check_count("elbo_warmup_epochs", elbo_warmup_epochs, 0)
         check_at_least("prior_lr_factor", prior_lr_factor, 0)
-        if not (math.isfinite(beta) and beta >= 0):
-            raise ValueError(f"beta must be a finite number, at least 0, got {beta}: 1 gives the ELBO")
+        check_weight("beta", beta, "1 gives the ELBO")
         if conditional and num_classes < 1:
             raise ValueError(f"num_classes must be at least 1 for a conditional model, got {num_classes}")
         self.latent_dim = latent_dim
@@ -207,9 +214,7 @@ class LitVAE(BaseModule):
         Args:
             y: (N,) labels; a conditional model needs them, a plain one ignores them.
         """
-        if self.conditional and y is None:
-            raise ValueError(f"this model is conditional: pass labels y, shape (N,), in 0..{self.num_classes - 1}")
-        self.check_labels(y, 0 if y is None else len(y))
+        self.check_labels(y)
         return self.prior.moments(y)
 
     @torch.no_grad()
@@ -243,9 +248,8 @@ class LitVAE(BaseModule):
     def posterior(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of q(z | x), or q(z | x, y), (N, D) each."""
         check_images(x, self.image_shape)
-        mu, log_variance = wide(self.encoder(x.to(self.dtype), self.condition(y))).chunk(
-            2, dim=1
-        )  # (N, 2D) -> (N, D) each
+        both = wide(self.encoder(x.to(self.dtype), self.condition(y)))
+        mu, log_variance = both.chunk(2, dim=1)  # (N, 2D) -> (N, D) each
         return mu, log_variance
 
     def negative_log_likelihood(self, logits: Tensor, x: Tensor) -> Tensor:
@@ -297,13 +301,13 @@ class LitVAE(BaseModule):
         """See `BaseModule`; a mixture's parameters are a group with a learning rate of its own."""
         if isinstance(self.prior, StandardNormal):
             return super().build_optimizer()
-        networks = [parameter for name, parameter in self.named_parameters() if not name.startswith("prior.")]
+        prior = set(self.prior.parameters())
+        networks = [parameter for parameter in self.parameters() if parameter not in prior]
         # what a mixture has in two dimensions is no weight matrix, which MuonWithAdam would take it for
-        prior = {"params": list(self.prior.parameters()), "matrices": False}
-        optimizer = self.make_optimizer([{"params": networks}, prior])
-        ours = set(self.prior.parameters())
+        groups = [{"params": networks}, {"params": list(self.prior.parameters()), "matrices": False}]
+        optimizer = self.make_optimizer(groups)
         for group in optimizer.param_groups:  # an optimizer may have split the two
-            group["lr"] = group["lr"] * (self.prior_lr_factor if ours.intersection(group["params"]) else 1)
+            group["lr"] = group["lr"] * (self.prior_lr_factor if prior.intersection(group["params"]) else 1)
         return optimizer
 
     def _log_weight_parts(self, x: Tensor, y: Tensor | None, samples: int) -> Iterator[Tensor]:

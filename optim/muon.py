@@ -69,14 +69,13 @@ class MuonWithAdam(Optimizer):
                 raise ValueError(f"{name} must be at least 0, got {group[name]}")
         adam_lr = group.pop("adam_lr")
         parameters = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
-        matrices = [
-            parameter for parameter in parameters if group.get("matrices", True) and _dimensions(parameter) == 2
-        ]
-        rest = [parameter for parameter in parameters if not any(parameter is matrix for matrix in matrices)]
-        if matrices:
-            super().add_param_group(group | {"params": matrices, "matrices": True})
-        if rest:
-            super().add_param_group(group | {"params": rest, "matrices": False, "lr": adam_lr})
+        parts: dict[bool, list[Any]] = {True: [], False: []}
+        for parameter in parameters:
+            parts[group.get("matrices", True) and _dimensions(parameter) == 2].append(parameter)
+        for matrices, part in parts.items():
+            if part:
+                rate = group["lr"] if matrices else adam_lr
+                super().add_param_group(group | {"params": part, "matrices": matrices, "lr": rate})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]

@@ -24,7 +24,17 @@ def standard_normal_kl(mu: Tensor, log_variance: Tensor) -> Tensor:
         >>> standard_normal_kl(torch.tensor([[1.0, 0.0]]), torch.zeros(1, 2))
         tensor([0.5000])
     """
-    return 0.5 * (mu.square() + log_variance.exp() - 1 - log_variance).sum(1)
+    return standard_normal_unit_kl(mu, log_variance).sum(1)
+
+
+def standard_normal_unit_kl(mu: Tensor, log_variance: Tensor) -> Tensor:
+    """The terms of `standard_normal_kl`, one a unit, (N, D) nats, at least 0.
+
+    Example:
+        >>> standard_normal_unit_kl(torch.tensor([[1.0, 0.0]]), torch.zeros(1, 2))
+        tensor([[0.5000, 0.0000]])
+    """
+    return 0.5 * (mu.square() + log_variance.exp() - 1 - log_variance)
 
 
 def normal_log_density(z: Tensor, mu: Tensor, log_variance: Tensor) -> Tensor:

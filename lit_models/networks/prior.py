@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lit_models.functional.elbo import normal_log_density, standard_normal_kl
+from lit_models.functional.elbo import normal_log_density, standard_normal_kl, standard_normal_unit_kl
 from lit_models.functional.precision import wide
 
 _NODES = 32  # of the quadrature for the KL of single units
@@ -46,7 +46,7 @@ class StandardNormal(nn.Module):
 
     def unit_kl(self, mu: Tensor, log_variance: Tensor, y: Tensor | None = None) -> Tensor:
         """KL of each unit, in closed form, (N, D) nats."""
-        return 0.5 * (mu.square() + log_variance.exp() - 1 - log_variance)
+        return standard_normal_unit_kl(mu, log_variance)
 
     def moments(self, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of each unit: zeros and ones, (D,) each."""

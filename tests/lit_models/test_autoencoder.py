@@ -17,6 +17,7 @@ from datamodules import DigitsDataModule
 from lit_models import LitAutoencoder, load_model
 from lit_models.networks import ConvDecoder, ConvEncoder, Decoder, MLPDecoder, MLPEncoder
 from lit_models.networks.code_layer import code_layer
+from tests.lit_models.test_vae import make_trainer as quiet_trainer
 
 SHAPE = (1, 6, 5)
 
@@ -42,15 +43,7 @@ def figures(model: LitAutoencoder, stage: str) -> dict[str, float]:
 
 
 def make_trainer(folder: Path, **options: Any) -> Trainer:
-    return Trainer(
-        default_root_dir=folder,
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        accelerator="cpu",
-        **({"enable_checkpointing": False} | options),
-    )
+    return quiet_trainer(folder, **({"enable_checkpointing": False} | options))
 
 
 # -- verbs and gradients ----------------------------------------------------------------------------------------------
