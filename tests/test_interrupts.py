@@ -71,7 +71,7 @@ def test_a_signal_saves_and_says_how_to_resume(sent: signal.Signals, status: int
     stopped = start(root, f"stopped_{status}")
     folder = checkpoints(root, f"stopped_{status}")
     stopped.wait_until((folder / "newest.ckpt").exists)
-    time.sleep(random.Random(status).random() / 2)
+    time.sleep(random.Random(status).random() / 5)
     stopped.send(sent)
     said = stopped.finish(status)
     checkpoint = folder / "interrupted.ckpt"
@@ -96,17 +96,19 @@ def test_a_signal_in_the_middle_of_a_validation(root: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_signal_to_one_of_two_processes_stops_both_after_the_same_batch(rank: int, root: Path) -> None:
+    """So many epochs that no machine is at their end before the signal comes."""
     name = f"two_{rank}"
-    runs = start_two(root, *words_of(root, name))
+    runs = start_two(root, *words_of(root, name), "--trainer.max_epochs=1000")
     newest = checkpoints(root, name) / "newest.ckpt"
     runs[0].wait_until(newest.exists)
     time.sleep(0.3)
     runs[rank].send(signal.SIGTERM)
     said = "".join([run.finish(143) for run in runs])
     checkpoint = checkpoints(root, name) / "interrupted.ckpt"
-    step = load(checkpoint)["global_step"]
+    step, epochs = load(checkpoint)["global_step"], load(checkpoint)["epoch"] + 2
     assert said.count(f"Interrupted at batch {step}.") == 1
-    again = start_two(root, *words_of(root, f"again_{rank}"), f"--ckpt_path={checkpoint}")
+    more = f"--trainer.max_epochs={epochs}"
+    again = start_two(root, *words_of(root, f"again_{rank}"), more, f"--ckpt_path={checkpoint}")
     assert "Restored all states" in "".join([run.finish() for run in again])
     assert load(checkpoints(root, f"again_{rank}") / "last.ckpt")["global_step"] > step
 
