@@ -89,16 +89,27 @@ class TensorDataModule(LightningDataModule):
         """Read the files once and cut the splits; every process does this for itself, with the same result."""
         if self.splits:
             return
-        self.tensors = {"train": self._checked(*self.load(train=True)), "test": self._checked(*self.load(train=False))}
+        self.tensors = self.read()
+        splits = self.cut()
         labels = self.tensors["train"][1]
-        train, val = train_val_indices(len(labels), self.val_fraction, self.split_seed)
-        if len(train) == 0:
+        if len(splits["train"]) == 0:
             raise ValueError(
                 f"val_fraction={self.val_fraction} leaves no training image of {len(labels)}: use a smaller one"
             )
         if self.train_fraction < 1:
-            train = train[stratified_subset(labels[train], self.train_fraction, self.split_seed)]
-        self.splits = {"train": train, "val": val, "test": torch.arange(len(self.tensors["test"][1]))}
+            train = splits["train"]
+            kept = stratified_subset(labels[train], self.train_fraction, self.split_seed)
+            splits["train"] = train[kept]
+        self.splits = splits
+
+    def read(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """What `tensors` becomes: inputs and int64 labels of "train", which holds validation too, and of "test"."""
+        return {"train": self._checked(*self.load(train=True)), "test": self._checked(*self.load(train=False))}
+
+    def cut(self) -> dict[str, Tensor]:
+        """What `splits` becomes, before `train_fraction`: indices into `tensors`, sorted, for "train", "val", "test"."""
+        train, val = train_val_indices(len(self.tensors["train"][1]), self.val_fraction, self.split_seed)
+        return {"train": train, "val": val, "test": torch.arange(len(self.tensors["test"][1]))}
 
     def has_split(self, split: str) -> bool:
         """Whether `split` ("train", "val" or "test") holds anything."""

@@ -1,11 +1,13 @@
 """Labelled images held in memory, and their way from bytes to [0, 1] on the device."""
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from datamodules.augmentation import Augmentation
 from datamodules.base import TensorDataModule
 from datamodules.loader import BatchLoader, TrainingBatch
 
@@ -24,13 +26,17 @@ class ImageDataModule(TensorDataModule):
         split_seed: decides the validation images and the kept fraction, at least 0.
         drop_last: leave out the last training batch where it is not full.
         download: fetch the files where they are missing.
+        augment: what changes training batches, and no others: modules that take and give images (B, C, H, W) in
+            [0, 1], such as torchvision.transforms.v2.RandomHorizontalFlip; in a config a list of `class_path` with
+            `init_args`. They run on the device, one after the other. A batch is given to them in up to 16 random parts,
+            and what they draw at random they draw once for each part.
         binarize: draw each pixel as 0 or 1, with its grey value as the probability of 1: what nats of binary images are
             about. The training loop's images are drawn afresh in each epoch, after `augment`; all others, also those of
             the train split that are read elsewhere, once, the same in every run. For grey images only.
 
     Raises:
         TypeError, ValueError: see `TensorDataModule`; also where colour images, or floats outside [0, 1], are to be
-            binarized.
+            binarized, or `augment` holds something that is no module, or changes the images' shape or range.
 
     Source of `binarize`: R. Salakhutdinov, I. Murray, ICML 2008, for fixed draws; Y. Burda, R. Grosse,
     R. Salakhutdinov, arXiv:1509.00519, for draws of each epoch.
@@ -59,11 +65,13 @@ class ImageDataModule(TensorDataModule):
         split_seed: int = 0,
         drop_last: bool = False,
         download: bool = True,
+        augment: Sequence[nn.Module] = (),
         binarize: bool = False,
     ) -> None:
         super().__init__(batch_size, val_fraction, train_fraction, split_seed, drop_last)
         self.data_dir = data_dir
         self.download = download
+        self.augmentation = Augmentation(augment)
         self.binarize = binarize
         self._grey: Tensor | None = None  # the train split's images as `load` gave them, where `tensors` has draws
 
@@ -86,12 +94,13 @@ class ImageDataModule(TensorDataModule):
             self._fix_draws()
 
     def augment(self, images: Tensor) -> Tensor:
-        """Change a training batch, (B, C, H, W) in [0, 1], on the device; the same range must come out.
+        """Change a training batch, (B, C, H, W) in [0, 1], on the device; the same shape and range must come out.
 
-        Only batches of the training loop come here. Random numbers are seeded by (seed, batch, process), so that a
-        resumed run draws the same ones; put the random state to use as you like.
+        By default what the argument `augment` says. Only batches of the training loop come here. Random numbers are
+        seeded by (seed, batch, process), so that a resumed run draws the same ones; put the random state to use as you
+        like.
         """
-        return images
+        return self.augmentation(images)
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> tuple[Tensor, Tensor]:
         """Bytes 0 .. 255 to floats in [0, 1], on the device and in the model's dtype; floats stay as they are."""
@@ -99,7 +108,7 @@ class ImageDataModule(TensorDataModule):
         if batch[0].dtype == torch.uint8:
             images = images.div_(255)
         training = isinstance(batch, TrainingBatch)
-        if training and type(self).augment is not ImageDataModule.augment:
+        if training and (self.augmentation or type(self).augment is not ImageDataModule.augment):
             with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []):
                 torch.manual_seed(self._augmentation_seed())
                 images = self.augment(images)

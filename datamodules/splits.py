@@ -1,5 +1,9 @@
-"""Cutting a labelled data set into train and validation, and taking a labelled fraction of it."""
+"""Cutting data into train, validation and test, and taking a labelled fraction of them."""
 
+from collections.abc import Sequence
+from hashlib import blake2b
+
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -38,3 +42,26 @@ def stratified_subset(labels: Tensor, fraction: float, seed: int) -> Tensor:
         count = max(1, round(fraction * len(members)))
         kept.append(members[torch.randperm(len(members), generator=generator)[:count]])
     return torch.cat(kept).sort().values
+
+
+def hash_subset(names: Sequence[str], fraction: float, key: str) -> Tensor:
+    """Which names are in a random share of them, bool, (N,), decided for each name by itself and `key` alone.
+
+    So a name that is added or taken away moves no other in or out, but for one: where the share is not 0, at least one
+    name is in it.
+
+    Args:
+        names: any texts, each once.
+        fraction: share on average, in [0, 1].
+        key: tells one drawing from another.
+
+    Example:
+        >>> hash_subset(["cat.jpg", "dog.jpg", "emu.jpg"], 0.5, key="val 0")
+        tensor([False, False,  True])
+    """
+    digests = [blake2b(f"{key}\n{name}".encode(errors="surrogateescape"), digest_size=8).digest() for name in names]
+    numbers = np.frombuffer(b"".join(digests), dtype="<u8") / 2.0**64  # in [0, 1)
+    chosen = numbers < fraction
+    if fraction > 0 and len(numbers):
+        chosen[numbers.argmin()] = True
+    return torch.from_numpy(chosen)
