@@ -3,16 +3,15 @@
 from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
-from urllib.error import URLError
 
 from torch import Tensor
 from torchvision import datasets
 from torchvision.datasets.mnist import read_image_file, read_label_file
 
-from datamodules.images import ImageDataModule
+from datamodules.downloaded import DownloadedDataModule
 
 
-class IDXDataModule(ImageDataModule):
+class IDXDataModule(DownloadedDataModule):
     """A data set in MNIST's IDX format, 60,000 train and 10,000 test images, 1x28x28.
 
     A subclass names torchvision's `dataset_class`, whose files it downloads and reads, and `class_names`.
@@ -34,20 +33,23 @@ class IDXDataModule(ImageDataModule):
     input_shape = (1, 28, 28)
     num_classes = 10
 
-    def prepare_data(self) -> None:
-        """Download where allowed and needed; Lightning calls this on one process a machine."""
-        if not self.download or self._missing_files() == []:
-            return
-        try:
-            self.dataset_class(self.data_dir, download=True)
-        except (RuntimeError, URLError, OSError) as error:
-            raise FileNotFoundError(self._missing_message("could not be downloaded")) from error
+    @property
+    def folder(self) -> str:
+        """See `DownloadedDataModule.folder`."""
+        return f"{self.dataset_class.__name__}/raw"
 
-    def load(self, train: bool) -> tuple[Tensor, Tensor]:
+    def files(self, train: bool) -> list[Path]:
+        """See `DownloadedDataModule.files`."""
+        prefix = "train" if train else "t10k"
+        return [self.path(f"{prefix}-images-idx3-ubyte"), self.path(f"{prefix}-labels-idx1-ubyte")]
+
+    def fetch(self) -> None:
+        """See `DownloadedDataModule.fetch`."""
+        self.dataset_class(self.data_dir, download=True)
+
+    def parse(self, train: bool) -> tuple[Tensor, Tensor]:
         """See `TensorDataModule.load`."""
-        if self._missing_files():
-            raise FileNotFoundError(self._missing_message(f"are missing, and download={self.download}"))
-        image_path, label_path = self._paths(train)
+        image_path, label_path = self.files(train)
         images, labels = _read(read_image_file, image_path), _read(read_label_file, label_path)
         if images.shape[1:] != self.input_shape[1:]:
             raise ValueError(
@@ -65,21 +67,6 @@ class IDXDataModule(ImageDataModule):
                 "delete it and download it again"
             )
         return images.unsqueeze(1), labels  # (N, 1, 28, 28), (N,)
-
-    def _paths(self, train: bool) -> tuple[Path, Path]:
-        prefix = "train" if train else "t10k"
-        folder = Path(self.data_dir) / self.dataset_class.__name__ / "raw"
-        return folder / f"{prefix}-images-idx3-ubyte", folder / f"{prefix}-labels-idx1-ubyte"
-
-    def _missing_files(self) -> list[Path]:
-        return [path for path in (*self._paths(True), *self._paths(False)) if not path.is_file()]
-
-    def _missing_message(self, problem: str) -> str:
-        paths = ", ".join(str(path) for path in self._missing_files())
-        return (
-            f"{self.dataset_class.__name__}: files {problem}: {paths}. Pass the folder that holds "
-            f"{self.dataset_class.__name__}/raw/ as data_dir (it is {self.data_dir!r}), or download=True with a network"
-        )
 
 
 class MNISTDataModule(IDXDataModule):
