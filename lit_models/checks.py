@@ -66,6 +66,19 @@ def check_count(name: str, value: Any, least: int = 1) -> None:
         raise ValueError(f"{name} must be a whole number, at least {least}, got {value!r}")
 
 
+def check_classes(num_classes: Any) -> None:
+    """Raise a ValueError where a conditional model has no classes to be conditioned on.
+
+    Example:
+        >>> check_classes(10)
+    """
+    if isinstance(num_classes, bool) or not isinstance(num_classes, int) or num_classes < 1:
+        raise ValueError(
+            f"num_classes must be at least 1 for a conditional model, got {num_classes!r}: use data with classes (for "
+            "pictures, a folder for each class), or conditional=False"
+        )
+
+
 def check_share(name: str, value: float) -> None:
     """Raise a ValueError where `value` is not in [0, 1).
 

@@ -17,7 +17,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.optim.swa_utils import AveragedModel
 
 from lit_models.base import BaseModule, steps_each_batch
-from lit_models.checks import check_at_least, check_choice, check_count, check_image_shape, check_images
+from lit_models.checks import check_at_least, check_choice, check_classes, check_count, check_image_shape, check_images
 from lit_models.functional.adversarial import (
     LOSSES,
     discriminator_loss,
@@ -145,7 +145,7 @@ class LitGAN(BaseModule):
         check_count("accumulate_grad_batches", accumulate_grad_batches)
         check_at_least("gradient_penalty", gradient_penalty, 0)
         if conditional:
-            check_count("num_classes of a conditional model", num_classes)
+            check_classes(num_classes)
         if loss == "wasserstein" and gradient_penalty == 0:
             raise ValueError("loss='wasserstein' needs a gradient_penalty above 0, got 0: its authors' weight is 10")
         if gradient_clip_val is not None and not gradient_clip_val > 0:

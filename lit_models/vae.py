@@ -13,6 +13,7 @@ from lit_models.base import BaseModule
 from lit_models.checks import (
     check_at_least,
     check_choice,
+    check_classes,
     check_codes,
     check_count,
     check_image_shape,
@@ -119,8 +120,8 @@ class LitVAE(BaseModule):
         check_count("elbo_warmup_epochs", elbo_warmup_epochs, 0)
         check_at_least("prior_lr_factor", prior_lr_factor, 0)
         check_weight("beta", beta, "1 gives the ELBO")
-        if conditional and num_classes < 1:
-            raise ValueError(f"num_classes must be at least 1 for a conditional model, got {num_classes}")
+        if conditional:
+            check_classes(num_classes)
         self.latent_dim = latent_dim
         self.conditional = self.needs_labels = conditional
         self.num_classes = num_classes
