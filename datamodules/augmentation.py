@@ -62,7 +62,7 @@ class Augmentation:
         if self._checked:  # reading values waits for the device, once is enough
             return
         low, high = (float(value) for value in changed.aminmax())
-        if not (-_TOLERANCE <= low and high <= 1 + _TOLERANCE):
+        if not (low >= -_TOLERANCE and high <= 1 + _TOLERANCE):
             raise ValueError(
                 f"augment must keep images in [0, 1], it made values from {low:.4g} to {high:.4g}: leave out what "
                 "standardizes, since models scale images themselves"

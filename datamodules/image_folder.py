@@ -118,11 +118,11 @@ class ImageFolderDataModule(ImageDataModule):
 
     def prepare_data(self) -> None:
         """Decode what is not decoded yet; Lightning calls this on one process a machine."""
-        self._cached()
+        cached_pictures(self.listing, self.format, self.on_error, self.workers, self.cache_dir)
 
     def read(self) -> dict[str, tuple[Tensor, Tensor]]:
         """All pictures, mapped, under both names: splits are indices into them."""
-        cached = self._cached()
+        cached = cached_pictures(self.listing, self.format, self.on_error, self.workers, self.cache_dir)
         self._files = [self.listing.files[position] for position in cached.kept.tolist()]
         index = {name: number for number, name in enumerate(self.class_names)}
         labels = torch.tensor([index[file.label] if file.label is not None else 0 for file in self._files])
