@@ -64,7 +64,7 @@ class CIFAR10DataModule(DownloadedDataModule):
 
     def _dataset(self, train: bool, download: bool = False) -> datasets.CIFAR10:
         with warnings.catch_warnings():
-            # the pickles are of 2009, and newer releases of NumPy want a type's flags written as bool
+            # NumPy 2.4.0 to 2.4.4 warn of pickles as old as these: https://github.com/pytorch/vision/issues/9340
             warnings.filterwarnings("ignore", message=r"dtype\(\): align should be passed")
             return self.dataset_class(self.data_dir, train, download=download)
 

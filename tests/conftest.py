@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from tests.colour_files import write_colour_data
+
 CLASSES = 10
 
 
@@ -37,10 +39,11 @@ def write_dataset(root: Path, name: str, train_size: int = 200, test_size: int =
 
 @pytest.fixture(scope="session")
 def fake_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with small generated MNIST, KMNIST and FashionMNIST files."""
+    """A data folder with small generated MNIST, KMNIST, FashionMNIST, CIFAR-10 and SVHN files."""
     root = tmp_path_factory.mktemp("data")
     for name in ("MNIST", "KMNIST", "FashionMNIST"):
         write_dataset(root, name)
+    write_colour_data(root)
     return root
 
 

@@ -1,5 +1,6 @@
 """Bad input through the command line, one row a case: the kind of error, and the words that name cause and remedy."""
 
+import pickle
 import re
 from collections.abc import Callable
 from functools import partial
@@ -14,6 +15,7 @@ import train
 from datamodules import DigitsDataModule
 from lit_models import LitVAE
 from lit_models.networks import MLPDecoder, MLPEncoder
+from tests.colour_files import write_colour_data
 from tests.conftest import Harmful, write_dataset, write_idx
 
 
@@ -58,6 +60,43 @@ def test_bad_files(damage: Callable[[Path], object], kind: type[Exception], mess
     with pytest.raises(kind, match=message):
         train.main(["fit", *words, f"--trainer.default_root_dir={tmp_path}/runs", "--trainer.accelerator=cpu"])
     assert not list(tmp_path.glob("runs/*/*/checkpoints"))
+
+
+# data module; file; what is done to it; kind of error; its words
+COLOUR: list[tuple[str, str, Callable[[Path], object], type[Exception], str]] = [
+    ("CIFAR10", "test_batch", Path.unlink, FileNotFoundError, "CIFAR10: files are missing.*test_batch.*data_dir"),
+    ("CIFAR10", "data_batch_2", lambda path: flip(path, 99), ValueError, "data_batch_2 is truncated or corrupt"),
+    ("CIFAR10", "test_batch", lambda path: path.write_bytes(b""), ValueError, "test_batch is truncated or corrupt"),
+    (
+        "CIFAR10",
+        "batches.meta",
+        lambda path: path.write_bytes(pickle.dumps(Harmful())),
+        ValueError,
+        "batches.meta is truncated or corrupt .its MD5 is .*: delete it and download it again",
+    ),
+    ("SVHN", "train_32x32.mat", Path.unlink, FileNotFoundError, "SVHN: files are missing.*train_32x32.mat.*data_dir"),
+    ("SVHN", "test_32x32.mat", lambda path: flip(path, 199), ValueError, "test_32x32.mat is truncated or corrupt"),
+]
+
+
+@pytest.mark.parametrize(("name", "file", "damage", "kind", "message"), COLOUR)
+def test_bad_colour_files(
+    name: str,
+    file: str,
+    damage: Callable[[Path], object],
+    kind: type[Exception],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_colour_data(tmp_path)
+    damage(next(tmp_path.glob(f"*/{file}")))
+    words = [f"--data=tests.colour_files.Small{name}", f"--data.data_dir={tmp_path}", "--data.download=false"]
+    with pytest.raises(kind, match=message):
+        train.main(["fit", "--model=LitVAE", *words, "--trainer.max_epochs=1", "--trainer.accelerator=cpu"])
+    assert not list(tmp_path.glob("runs/*/*/checkpoints"))
+    assert not (tmp_path / "harm").exists()
 
 
 DIGITS = ["--data=DigitsDataModule", "--trainer.max_epochs=1"]

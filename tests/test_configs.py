@@ -25,12 +25,19 @@ def where(config: Path, fake_data: Path, batch_size: int, checkpoint: Path) -> l
     """The words that point a config at small data: few draws, narrow GANs, an encoder for a probe."""
     encodes = "EncodedDataModule" in config.read_text()
     data = "data.data" if encodes else "data"
-    words = [f"--config={config}", f"--{data}.data_dir={fake_data}", f"--{data}.batch_size={batch_size}"]
+    words = [f"--config={config}", *_reader_of_generated_files(config, data)]
+    words += [f"--{data}.data_dir={fake_data}", f"--{data}.batch_size={batch_size}"]
     if "LitGAN" in config.read_text():
         generator, discriminator = ([8, 4], [4, 8]) if "ConvDecoder" in config.read_text() else ([8] * 4, [8] * 4)
         words += [f"--model.generator.channels={generator}", f"--model.discriminator.channels={discriminator}"]
     words += ["--model.likelihood_samples=2"] * ("likelihood_samples" in config.read_text())
     return words + [f"--data.encoder.checkpoint={checkpoint}"] * encodes
+
+
+def _reader_of_generated_files(config: Path, data: str) -> list[str]:
+    """torchvision knows the official files of these by their checksums, and would take no others."""
+    names = [name for name in ("CIFAR10", "SVHN") if f"{name}DataModule" in config.read_text()]
+    return [f"--{data}=tests.colour_files.Small{name}" for name in names]
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
