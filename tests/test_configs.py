@@ -35,7 +35,7 @@ def where(config: Path, fake_data: Path, batch_size: int, checkpoint: Path) -> l
 
 
 def _reader_of_generated_files(config: Path, data: str) -> list[str]:
-    """torchvision knows the official files of these by their checksums, and would take no others."""
+    """What takes generated files for the official ones, which torchvision knows by their checksums."""
     names = [name for name in ("CIFAR10", "SVHN") if f"{name}DataModule" in config.read_text()]
     return [f"--{data}=tests.colour_files.Small{name}" for name in names]
 
