@@ -107,7 +107,7 @@ class TensorDataModule(LightningDataModule):
         return {"train": self._checked(*self.load(train=True)), "test": self._checked(*self.load(train=False))}
 
     def cut(self) -> dict[str, Tensor]:
-        """What `splits` becomes, before `train_fraction`: sorted indices into `tensors`, by name."""
+        """What `splits` becomes, before `train_fraction`: indices into `tensors`, by name."""
         train, val = train_val_indices(len(self.tensors["train"][1]), self.val_fraction, self.split_seed)
         return {"train": train, "val": val, "test": torch.arange(len(self.tensors["test"][1]))}
 

@@ -10,7 +10,7 @@ from datamodules.images import ImageDataModule
 from datamodules.pictures.cache import cached_pictures
 from datamodules.pictures.decoding import PictureFormat
 from datamodules.pictures.listing import list_pictures
-from datamodules.splits import hash_subset
+from datamodules.splits import hash_numbers, hash_subset
 
 
 class ImageFolderDataModule(ImageDataModule):
@@ -129,13 +129,18 @@ class ImageFolderDataModule(ImageDataModule):
         return dict.fromkeys(("train", "test"), self._checked(cached.images, labels))
 
     def cut(self) -> dict[str, Tensor]:
-        """By folders where there is a `test/`, else by a hash of the names."""
-        names = [file.name for file in self._files]
-        given = [file.split for file in self._files]
+        """By folders where there is a `test/`, else by a hash of the names; in the order of another hash.
+
+        So the first pictures of a split are of several classes, though a class's pictures lie side by side.
+        """
+        order = hash_numbers([file.name for file in self._files], "order").argsort()
+        names = [self._files[position].name for position in order]
+        given = [self._files[position].split for position in order]
         if "test" in given:
             is_test = torch.tensor([split == "test" for split in given])
         else:
             is_test = hash_subset(names, self.test_fraction, "test")
-        test, rest = is_test.nonzero().flatten(), (~is_test).nonzero().flatten()
-        is_val = hash_subset([names[position] for position in rest], self.val_fraction, f"val {self.split_seed}")
-        return {"train": rest[~is_val], "val": rest[is_val], "test": test}
+        is_val = torch.zeros_like(is_test)
+        rest = [name for name, test in zip(names, is_test.tolist(), strict=True) if not test]
+        is_val[~is_test] = hash_subset(rest, self.val_fraction, f"val {self.split_seed}")
+        return {"train": order[~is_test & ~is_val], "val": order[is_val], "test": order[is_test]}

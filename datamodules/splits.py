@@ -44,8 +44,23 @@ def stratified_subset(labels: Tensor, fraction: float, seed: int) -> Tensor:
     return torch.cat(kept).sort().values
 
 
+def hash_numbers(names: Sequence[str], key: str) -> Tensor:
+    """A random number in [0, 1) for each name, float64, (N,), decided by that name and `key` alone.
+
+    Args:
+        names: any texts, each once.
+        key: tells one drawing from another.
+
+    Example:
+        >>> hash_numbers(["cat.jpg", "dog.jpg", "emu.jpg"], key="val 0").sort().indices
+        tensor([2, 0, 1])
+    """
+    digests = [blake2b(f"{key}\n{name}".encode(errors="surrogateescape"), digest_size=8).digest() for name in names]
+    return torch.from_numpy(np.frombuffer(b"".join(digests), dtype="<u8") / 2.0**64)
+
+
 def hash_subset(names: Sequence[str], fraction: float, key: str) -> Tensor:
-    """Which names are in a random share of them, bool, (N,), decided for each name by itself and `key` alone.
+    """Which names are in a random share of them, bool, (N,), decided for each name by itself, see `hash_numbers`.
 
     So a name that is added or taken away moves no other in or out, but for one: where the share is not 0, at least one
     name is in it.
@@ -59,9 +74,8 @@ def hash_subset(names: Sequence[str], fraction: float, key: str) -> Tensor:
         >>> hash_subset(["cat.jpg", "dog.jpg", "emu.jpg"], 0.5, key="val 0")
         tensor([False, False,  True])
     """
-    digests = [blake2b(f"{key}\n{name}".encode(errors="surrogateescape"), digest_size=8).digest() for name in names]
-    numbers = np.frombuffer(b"".join(digests), dtype="<u8") / 2.0**64  # in [0, 1)
+    numbers = hash_numbers(names, key)
     chosen = numbers < fraction
     if fraction > 0 and len(numbers):
         chosen[numbers.argmin()] = True
-    return torch.from_numpy(chosen)
+    return chosen
