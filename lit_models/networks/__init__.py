@@ -5,6 +5,7 @@ from lit_models.networks.conv import ConvDecoder, ConvEncoder
 from lit_models.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from lit_models.networks.mlp import MLPDecoder, MLPEncoder
 from lit_models.networks.pooled import PooledConvEncoder
+from lit_models.networks.residual import ResidualDecoder, ResidualEncoder
 
 __all__ = [
     "ConvDecoder",
@@ -18,4 +19,6 @@ __all__ = [
     "MLPDecoder",
     "MLPEncoder",
     "PooledConvEncoder",
+    "ResidualDecoder",
+    "ResidualEncoder",
 ]
