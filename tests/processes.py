@@ -12,8 +12,8 @@ import torch
 from lightning.pytorch.utilities import rank_zero_only
 
 # forked from a server that has imported everything already: a run starts in no time
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["train"])
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["train"])
 _PATIENCE = 240  # seconds
 
 
@@ -35,7 +35,7 @@ class Run:
     def __init__(self, log: Path, words: list[str], environment: dict[str, str] | None = None) -> None:
         self.log = log
         arguments = (words, str(log), environment or {})
-        self.process = _CONTEXT.Process(target=_fit, args=arguments, daemon=True)  # nothing outlives the tests
+        self.process = CONTEXT.Process(target=_fit, args=arguments, daemon=True)  # nothing outlives the tests
         self.process.start()
 
     @property
