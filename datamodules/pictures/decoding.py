@@ -51,6 +51,7 @@ _TURNS = {
 }
 
 _LONGEST = 1000  # longer side over shorter
+_TOO_LARGE = "Make it smaller, or raise PIL.Image.MAX_IMAGE_PIXELS"
 
 
 class PictureError(ValueError):
@@ -150,6 +151,8 @@ def decode(data: bytes, target: PictureFormat) -> np.ndarray:
         resized = _resize(flat if turn is None else flat.transpose(turn), target)
     except PictureError:
         raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:  # of formats that look themselves
+        raise PictureError(f"{error} {_TOO_LARGE}") from error
     except Exception as error:  # what a damaged file brings Pillow's readers to raise is of many types
         raise PictureError(f"damaged, or of an unknown kind ({type(error).__name__}: {error})") from error
     pixels = np.asarray(resized).reshape(target.image_size, target.image_size, target.channels)
@@ -195,8 +198,8 @@ def _check(image: ImageFile) -> None:
     limit = Image.MAX_IMAGE_PIXELS
     if limit is not None and width * height > limit:
         raise PictureError(
-            f"{width} x {height} pixels, more than Pillow's limit of {limit:,}, which guards against files made to "
-            "fill the memory: make it smaller, or raise PIL.Image.MAX_IMAGE_PIXELS"
+            f"{width} x {height} pixels exceed Pillow's limit of {limit:,}, against files made to fill the memory. "
+            f"{_TOO_LARGE}"
         )
     if max(width, height) > _LONGEST * min(width, height):
         raise PictureError(f"{width} x {height} pixels, one side more than {_LONGEST} times the other: leave it out")
@@ -231,6 +234,7 @@ def _orientation(image: ImageFile) -> int:
 
 def _to_8_bits(image: ImageFile) -> Image.Image:
     """A grey picture of more bits as one of 8; others as they are, since Pillow has cut their channels to 8."""
+    # these two say what their largest value is, and older Pillow has 16-bit PNG as "I" as well
     if image.mode == "F" or (image.mode == "I" and image.format not in ("PNG", "PPM")):
         kind = "floating-point" if image.mode == "F" else "32-bit"
         raise PictureError(f"{kind} pixels, of unknown range: save it with 8 or 16 bits a channel")
