@@ -63,6 +63,7 @@ class PictureCallback(Callback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Refuse what cannot work, before anything is trained, and agree on the folder."""
         require(pl_module, self.verb, self)
+        self._drawn_at = -1  # what another run drew does not count
         # a collective: every process does it, here, once
         self.folder = run_folder(trainer) / "pictures"
 

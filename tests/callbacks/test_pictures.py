@@ -179,6 +179,13 @@ def test_a_logger_that_fails_does_not_end_the_run(tmp_path: Path) -> None:
     assert (tmp_path / "pictures" / "samples_epoch001.png").exists()
 
 
+def test_a_second_run_with_the_same_callback_draws_too(tmp_path: Path) -> None:
+    callback = SampleGrid(rows=2, every_n_epochs=0)
+    for name in ("first", "second"):
+        make_trainer(tmp_path / name, callback, epochs=1).fit(Speaks(), loader(16), loader(8))
+        assert list((tmp_path / name).rglob("samples_epoch001.png")), name
+
+
 @pytest.mark.parametrize("callback", ALL, ids=lambda callback: type(callback).__name__)
 def test_callbacks_pickle(callback: Callback) -> None:
     assert type(pickle.loads(pickle.dumps(callback))) is type(callback)
