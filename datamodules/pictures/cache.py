@@ -124,7 +124,7 @@ def cache_key(listing: PictureListing, target: PictureFormat, on_error: str) -> 
         "on_error": on_error,
     }
     # no name of a file holds a zero byte; surrogates stand for the bytes of names that are not UTF-8
-    files = "\0".join([f"{name}\0{size}\0{time}" for name, size, time, *_ in listing.files])
+    files = "\0".join([f"{name}\0{size}\0{time}" for name, size, time, _, _ in listing.files])
     text = json.dumps(settings, sort_keys=True) + "\0" + files
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
