@@ -4,6 +4,7 @@ from datamodules.base import TensorDataModule
 from datamodules.cifar10 import CIFAR10DataModule
 from datamodules.digits import DigitsDataModule
 from datamodules.encoded import EncodedDataModule
+from datamodules.image_folder import ImageFolderDataModule
 from datamodules.images import ImageDataModule
 from datamodules.mnist import FashionMNISTDataModule, KMNISTDataModule, MNISTDataModule
 from datamodules.svhn import SVHNDataModule
@@ -14,6 +15,7 @@ __all__ = [
     "EncodedDataModule",
     "FashionMNISTDataModule",
     "ImageDataModule",
+    "ImageFolderDataModule",
     "KMNISTDataModule",
     "MNISTDataModule",
     "SVHNDataModule",
