@@ -16,8 +16,8 @@ class Dictionary(PictureCallback):
 
     A unit j adds h_j D_j to the image, h_j being its value in the image's code and D_j its dictionary vector. Units are
     ranked by |h_j| ||D_j||; a unit that is 0 is not drawn. Each vector is shown with the sign that it is added with, on
-    a scale of its own: grey is no effect, white or black is its largest effect, white brightens and black darkens. At
-    the left stands how many units of the image's code are not 0.
+    a scale of its own: grey is no effect, white or black is its largest effect, white brightens and black darkens; of
+    colour images in each channel by itself. At the left stands how many units of the image's code are not 0.
 
     The images are of validation, or of test where there is no validation split and in `test` itself.
 

@@ -11,7 +11,8 @@ from callbacks.verbs import HasFilters
 class FilterGrid(PictureCallback):
     """The weights of each hidden unit as an image: grey is no effect, white brightens a pixel, black darkens it.
 
-    All units share one scale, at whose ends is the largest effect of any; it stands above the picture.
+    All units share one scale, at whose ends is the largest effect of any; it stands above the picture. Of colour images
+    this holds for each channel by itself.
 
     Args:
         columns: images a row, at least 1.
