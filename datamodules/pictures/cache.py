@@ -4,8 +4,10 @@ import errno
 import hashlib
 import json
 import math
+import mmap
 import os
 import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +25,8 @@ from datamodules.pictures.threads import BadPicture, decode_in_order
 
 _FORMAT = 1  # goes up where the files of an entry, or the pixels that this code makes of a picture, change
 _MB = 1e6
+# Linux's <mman.h>; Python 3.11 does not name it
+_NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" else 0)
 
 OnError = Literal["raise", "skip"]
 
@@ -146,13 +150,11 @@ def _usable_cores() -> int:
 def _cache_folder(cache_dir: str | Path | None) -> Path:
     folder = Path(cache_dir or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "lit-generative", "pictures"))
     try:
-        folder = folder.expanduser().absolute()
-        str(folder).encode()
-    except (RuntimeError, UnicodeEncodeError) as error:  # no home folder; torch.from_file takes UTF-8 alone
+        return folder.expanduser().absolute()
+    except RuntimeError as error:  # there is no home folder
         raise ValueError(
-            f"{printable(str(folder))} cannot hold decoded pictures ({error}): name another folder as --data.cache_dir"
+            f"{folder} cannot hold decoded pictures ({error}): name another folder as --data.cache_dir"
         ) from error
-    return folder
 
 
 def _opened(entry: Path, number: int, shape: tuple[int, int, int]) -> CachedPictures | None:
@@ -165,14 +167,22 @@ def _opened(entry: Path, number: int, shape: tuple[int, int, int]) -> CachedPict
         size = int(kept.sum()) * math.prod(shape)
         if size == 0 or pixels.stat().st_size != size:
             return None
-        # private: what this process writes to the tensor never reaches the file, which may be read-only
-        images = torch.from_file(str(pixels), shared=False, size=size, dtype=torch.uint8)
-    except PermissionError as error:
-        raise _in_words(error, entry, "read") from error
-    # the last from torch.from_file, where the file went away just now
-    except (OSError, ValueError, KeyError, TypeError, IndexError, RuntimeError):
+        return CachedPictures(_mapped(pixels).view(-1, *shape), kept.nonzero().squeeze(1), entry)
+    except (FileNotFoundError, ValueError, KeyError, TypeError, IndexError, RuntimeError):
         return None
-    return CachedPictures(images.view(-1, *shape), kept.nonzero().squeeze(1), entry)
+    except OSError as error:
+        raise _in_words(error, entry, "read") from error
+
+
+def _mapped(path: Path) -> Tensor:
+    """A file's bytes as a tensor: pages are read when they are used, and copied when they are written to.
+
+    torch.from_file maps in the same way, but Linux refuses it files larger than memory: each page of the map might be
+    written to one day, and room for all of them is reserved.
+    """
+    with path.open("rb") as file:
+        pages = mmap.mmap(file.fileno(), 0, mmap.MAP_PRIVATE | _NO_RESERVE, mmap.PROT_READ | mmap.PROT_WRITE)
+    return torch.frombuffer(pages, dtype=torch.uint8)
 
 
 def _build(entry: Path, listing: PictureListing, target: PictureFormat, on_error: OnError, workers: int) -> None:
