@@ -12,7 +12,7 @@ import pytest
 import torch
 from lightning.pytorch import Trainer
 
-from benchmarks import beta_search, growth, label_agreement, start, table
+from benchmarks import beta_search, growth, images, label_agreement, start, table
 from benchmarks.rate_distortion import Dot, draw
 from benchmarks.turns import Clock, Memory, Setting, take_turns
 from datamodules import FashionMNISTDataModule, MNISTDataModule
@@ -77,6 +77,8 @@ def test_a_row_of_the_table(
         (beta_search, ["--betas", "1", "-1"], "argument --betas: must be finite numbers, at least 0, got -1"),
         (beta_search, ["--grid", "0"], "argument --grid: must be finite numbers, at least 1e-09, got 0"),
         (beta_search, ["--epochs", "0"], "argument --epochs: must be a whole number, at least 1, got 0"),
+        (images, ["--images", "0"], "argument --images: must be a whole number, at least 1, got 0"),
+        (images, ["--turns", "0"], "argument --turns: must be a whole number, at least 1, got 0"),
         (table, ["--epochs", "1"], "argument --epochs: must be a whole number, at least 2, got 1"),
         (growth, ["--epochs", "1"], "argument --epochs: must be a whole number, at least 2, got 1"),
         (table, ["--device", "cuda"], "argument --device: torch finds no GPU to use for 'cuda'; use 'cpu'"),
@@ -203,3 +205,32 @@ def test_ways_to_obey_the_label_are_compared_on_validation(
         row = next(line for line in said.splitlines() if line.startswith(f"| {way} |"))
         assert 250 < float(row.split("|")[2]) < 600
         assert row.endswith("| 0.100 |")
+
+
+def test_photos_are_those_of_a_camera_in_size_and_the_same_each_time(tmp_path: Path) -> None:
+    assert 50_000 < images.write_photos(tmp_path / "photos", 2) / 2 < 100_000
+    for number, photo in enumerate(images.photos(2)):
+        assert photo.size == (500, 500)
+        photo.save(tmp_path / "again.jpg", quality=90)
+        (written,) = (tmp_path / "photos").glob(f"*/{number}.jpg")
+        assert written.read_bytes() == (tmp_path / "again.jpg").read_bytes()
+
+
+def test_decoding_once_is_measured_beside_decoding_every_epoch(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["images", "--images", "5", "--files", "120", "--turns", "2"])
+    images.main()
+    said = capsys.readouterr().out
+    rows = re.findall(r"^\| (.+?) \| ([\d.,]+) \(([\d.,]+) .. ([\d.,]+)\) \|$", said, re.MULTILINE)
+    assert [name.split(":")[0] for name, *_ in rows] == [
+        "first start, 5 photos",
+        "later start, 5 photos",
+        "later start, 120 small files",
+        "batch of 128 from the map",
+        "torchvision, every epoch",
+    ]
+    for _, *figures in rows:
+        middle, least, most = (float(figure.replace(",", "")) for figure in figures)
+        assert 0 < least <= middle <= most
+    assert re.search(r"On disk: photos 0\.[2-5] MB, decoded 0\.1 MB", said)
