@@ -184,6 +184,21 @@ class HasDictionary(Protocol):
 
 
 @runtime_checkable
+class HasUntrained(Protocol):
+    """Makes the same architecture with random weights.
+
+    Example:
+        >>> class Model:
+        ...     def untrained(self):
+        ...         return Model()
+        >>> isinstance(Model(), HasUntrained)
+        True
+    """
+
+    def untrained(self) -> Any: ...
+
+
+@runtime_checkable
 class RunsChains(Protocol):
     """Runs `n` Markov chains and shows them at T moments, (n, T, C, H, W) in [0, 1].
 
@@ -238,6 +253,7 @@ _SIGNATURES: dict[Any, str] = {
     HasFilters: "filters()",
     RunsChains: "run_chains(n, at)",
     Corrupts: "corrupt(x) and reconstruct(x, y=None)",
+    HasUntrained: "untrained()",
     HasDictionary: "dictionary() and encode(x, y=None)",
 }
 

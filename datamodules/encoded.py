@@ -12,9 +12,10 @@ class EncodedDataModule(TensorDataModule):
     """Codes of another data module's inputs, each computed once, for models that learn from codes (a linear probe).
 
     A batch is `(codes, labels)`. Codes are float32, shape (B, D); with a baseline (B, 2, D): row 0 are the encoder's,
-    row 1 those of the same architecture with untrained weights, `encoder.untrained()`. An encoder without that method
-    has no baseline. A split is encoded when it is first asked for: in eval mode, without gradients, `data.batch_size`
-    at a time, on the trainer's device; then the encoder goes back to the CPU. It is part of no model or checkpoint.
+    row 1 those of the same architecture with untrained weights, `encoder.untrained(baseline_seed)`. An encoder without
+    that method has no baseline. A split is encoded when it is first asked for: in eval mode, without gradients,
+    `data.batch_size` at a time, on the trainer's device; then the encoder goes back to the CPU. It is part of no model
+    or checkpoint.
 
     `input_shape` is (D,) or (2, D). Classes, batch size and splits are those of `data`, which is left as it is.
 
@@ -23,6 +24,7 @@ class EncodedDataModule(TensorDataModule):
         encoder: a model with `encode(x)`: codes (N, D). In a config `class_path: lit_models.load_model` with
             `init_args: {checkpoint: PATH}`.
         baseline: add the codes of untrained weights.
+        baseline_seed: decides the untrained weights; with 0 `untrained` is called without an argument.
 
     Raises:
         TypeError: the encoder has no `encode`.
@@ -39,7 +41,9 @@ class EncodedDataModule(TensorDataModule):
         ((28,), torch.Size([288, 28]))
     """
 
-    def __init__(self, data: TensorDataModule, encoder: LightningModule, baseline: bool = True) -> None:
+    def __init__(
+        self, data: TensorDataModule, encoder: LightningModule, baseline: bool = True, baseline_seed: int = 0
+    ) -> None:
         super().__init__(data.batch_size, data.val_fraction, data.train_fraction, data.split_seed, data.drop_last)
         _check(encoder, data)
         self.data = data
@@ -47,7 +51,8 @@ class EncodedDataModule(TensorDataModule):
         self.class_names = data.class_names
         self.encoders = [encoder.eval()]
         if baseline and hasattr(encoder, "untrained"):
-            self.encoders.append(encoder.untrained().eval())  # type: ignore[operator]
+            seed = [baseline_seed] if baseline_seed else []
+            self.encoders.append(encoder.untrained(*seed).eval())  # type: ignore[operator]
         elif baseline:
             rank_zero_info(f"{type(encoder).__name__} has no untrained(): its codes are without a baseline")
         self.input_shape = tuple(self._encode(torch.zeros(1, *data.input_shape)).shape[1:])

@@ -115,13 +115,16 @@ class BaseModule(LightningModule):
             "init_args": describe(self.init_args),
         }
 
-    def untrained(self) -> Self:
-        """The same architecture with fresh weights, always the same ones: the baseline for what training brought.
+    def untrained(self, seed: int = 0) -> Self:
+        """The same architecture with fresh weights: the baseline for what training brought.
 
         It is in eval mode and has no gradients. What was measured of the data, as a scale, is kept.
+
+        Args:
+            seed: of the weights, which are the same for the same seed.
         """
         with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(0)  # the CPU's alone: a GPU's noise keeps the user's seed
+            torch.default_generator.manual_seed(seed)  # the CPU's alone: a GPU's noise keeps the user's seed
             model = type(self)(**self.init_args)
         scale = {name: value for name, value in self.state_dict().items() if name.startswith("scale.")}
         model.load_state_dict(scale, strict=False)

@@ -1,4 +1,4 @@
-"""A linear probe: one linear layer on the codes of a frozen model."""
+"""A probe: a small classifier, linear by default, on the codes of a frozen model."""
 
 from collections.abc import Iterable, Sequence
 
@@ -11,28 +11,31 @@ from torchmetrics.classification import MulticlassAccuracy
 from lit_models.checks import check_count
 from lit_models.classification import ClassificationModule
 from lit_models.moments import moments
+from lit_models.networks.head import HeadCallable, StandardizedLinear, make_head
 
 
 class LitProbe(ClassificationModule):
-    """Linear layer from codes to classes, which measures how good a frozen representation is.
+    """Classifier of codes, which measures how good a frozen representation is; a linear layer unless `head` says more.
 
-    The codes come from `datamodules.EncodedDataModule`, which computes each once. Codes are standardized by the train
-    split's mean and standard deviation, which is a linear map too.
+    The codes come from `datamodules.EncodedDataModule`, which computes each once. The head is given the train split's
+    mean and standard deviation, to standardize codes with, which is a linear map too.
 
     A trained encoder's accuracy says little by itself. Where the data hold the codes of the same architecture untrained
-    beside them, a second layer is trained on these, and logged as `{train,val,test}/baseline_accuracy`.
+    beside them, a second head is trained on these, and logged as `{train,val,test}/baseline_accuracy`.
 
     Logged further: see `ClassificationModule`. Codes are floats, (N, D) or (N, 2, D); labels are whole numbers, (N,).
 
     Args:
         input_shape: (D,) of the codes, or (2, D) with the baseline's as second row.
         num_classes: K, at least 2.
+        head: makes the classifier of codes (N, D), such as `lit_models.networks.ConvHead`.
         optimizer: see `BaseModule`; Adam with learning rate 1e-3 by default.
         lr_scheduler: see `BaseModule`.
         label_smoothing: see `ClassificationModule`; it keeps a layer with more inputs than images from being sure.
 
     Raises:
         ValueError: an argument out of its range; codes of another shape.
+        TypeError: `head` makes something else.
 
     Source: G. Alain, Y. Bengio, "Understanding intermediate layers using linear classifier probes", arXiv:1610.01644.
 
@@ -45,6 +48,7 @@ class LitProbe(ClassificationModule):
         self,
         input_shape: Sequence[int],
         num_classes: int = 10,
+        head: HeadCallable = StandardizedLinear,
         optimizer: OptimizerCallable = torch.optim.Adam,
         lr_scheduler: LRSchedulerCallable | None = None,
         label_smoothing: float = 0.0,
@@ -57,7 +61,7 @@ class LitProbe(ClassificationModule):
             )
         check_count("input_shape's D", input_shape[-1])
         self.input_shape = tuple(input_shape)
-        self.heads = nn.ModuleList(StandardizedLinear(input_shape[-1], num_classes) for _ in range(len(input_shape)))
+        self.heads = nn.ModuleList(make_head(head, input_shape[-1], num_classes) for _ in range(len(input_shape)))
         if len(self.heads) > 1:
             self.add_figures(baseline_accuracy=MulticlassAccuracy(num_classes, average="micro"))
 
@@ -71,7 +75,7 @@ class LitProbe(ClassificationModule):
         loss = self.measure(logits, y, stage)
         for other in baseline:
             self.figures(stage)["baseline_accuracy"].update(other.detach(), y)
-            # two layers with nothing in common: their sum trains each as if it were alone
+            # two heads with nothing in common: their sum trains each as if it were alone
             loss = loss + self.cross_entropy(other, y, stage)
         return loss
 
@@ -94,7 +98,7 @@ class LitProbe(ClassificationModule):
 
     @torch.no_grad()
     def fit_scale(self, batches: Iterable[Tensor]) -> None:
-        """Set each layer's mean and deviation from all training codes, batch by batch."""
+        """Set each head's mean and deviation from all training codes, batch by batch."""
         mean, mean_square = (moment.view(len(self.heads), -1) for moment in moments(batches))
         deviation = (mean_square - mean.square()).clamp(min=0).sqrt()
         for head, own_mean, own_deviation in zip(self.heads, mean, deviation, strict=True):
@@ -105,41 +109,10 @@ class LitProbe(ClassificationModule):
         figures = self.trainer.callback_metrics
         if "test/baseline_accuracy" in figures:
             rank_zero_info(
-                f"linear probe: {figures['test/accuracy']:.2%} of the test images; the same architecture untrained: "
+                f"probe: {figures['test/accuracy']:.2%} of the test images; the same architecture untrained: "
                 f"{figures['test/baseline_accuracy']:.2%}"
             )
 
     def _parts(self, codes: Tensor) -> Sequence[Tensor]:
-        """The codes of each layer, (N, D) each."""
+        """The codes of each head, (N, D) each."""
         return codes.reshape(len(codes), -1, self.input_shape[-1]).unbind(1)
-
-
-class StandardizedLinear(nn.Module):
-    """Linear layer on codes (N, D) standardized by a fixed mean and deviation, to logits (N, K).
-
-    Example:
-        >>> StandardizedLinear(64, 10)(torch.rand(5, 64)).shape
-        torch.Size([5, 10])
-    """
-
-    mean: Tensor
-    deviation: Tensor
-    fitted: Tensor
-
-    def __init__(self, dim: int, num_classes: int) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(dim))
-        self.register_buffer("deviation", torch.ones(dim))
-        self.register_buffer("fitted", torch.tensor(False))
-        self.linear = nn.Linear(dim, num_classes)
-
-    def set_scale(self, mean: Tensor, deviation: Tensor) -> None:
-        """Set mean and deviation, (D,) each; a code that never changes is only centred."""
-        self.mean.copy_(mean)
-        still = deviation < 1e-6 * mean.abs().clamp(min=1e-6)  # what rounding leaves of a deviation of 0
-        self.deviation.copy_(deviation.masked_fill(still, 1))
-        self.fitted.fill_(True)
-
-    def forward(self, codes: Tensor) -> Tensor:
-        """(N, D) to (N, K)."""
-        return self.linear((codes - self.mean) / self.deviation)

@@ -99,7 +99,7 @@ def make_encoder(name: str, factory: Any, image_shape: Sequence[int], out_dim: i
         Traceback (most recent call last):
         TypeError: encoder must make a lit_models.networks.base.Encoder, got Linear: derive it from Encoder
     """
-    network = _make(name, factory, Encoder, image_shape, out_dim, condition_dim)
+    network = make_network(name, factory, Encoder, image_shape, out_dim, condition_dim)
     _check_output(name, network, torch.zeros(1, *image_shape), condition_dim, (1, out_dim))
     return network
 
@@ -114,12 +114,22 @@ def make_decoder(name: str, factory: Any, in_dim: int, image_shape: Sequence[int
         Traceback (most recent call last):
         NotImplementedError
     """
-    network = _make(name, factory, Decoder, in_dim, image_shape, condition_dim)
+    network = make_network(name, factory, Decoder, in_dim, image_shape, condition_dim)
     _check_output(name, network, torch.zeros(1, in_dim), condition_dim, (1, *image_shape))
     return network
 
 
-def _make(name: str, factory: Any, kind: type[Made], *sizes: Any) -> Made:
+def make_network(name: str, factory: Any, kind: type[Made], *sizes: Any) -> Made:
+    """Call a factory with `sizes` and check that it makes a `kind`.
+
+    Raises:
+        TypeError: it is no factory, or makes something else.
+
+    Example:
+        >>> make_network("encoder", nn.Linear, Encoder, (1, 28, 28), 40, 0)
+        Traceback (most recent call last):
+        TypeError: encoder must make a lit_models.networks.base.Encoder, got Linear: derive it from Encoder
+    """
     if isinstance(factory, nn.Module) or not callable(factory):
         raise TypeError(
             f"{name} must be a factory, a class or functools.partial(class, ...), that makes a {kind.__name__}, got "

@@ -165,6 +165,40 @@ def test_reconstructions_are_of_the_test_split_where_there_is_no_other(tmp_path:
     assert pictures(tmp_path) == {"reconstructions_train_epoch001.png", "reconstructions_test_epoch001.png"}
 
 
+class Twin(Speaks):
+    """Reconstructs half of each pixel; untrained a tenth."""
+
+    share = 0.5
+
+    def reconstruct(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        return self.share * super().reconstruct(x, y)
+
+    def untrained(self) -> "Twin":
+        twin = Twin()
+        twin.share = 0.1
+        return twin
+
+
+def test_a_row_of_the_untrained_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[tuple[list[Tensor], list[str]]] = []
+
+    def keep(rows: list[Tensor], labels: list[str], title: str) -> Figure:
+        drawn.append((rows, labels))
+        return image_grid(rows, labels, title)
+
+    monkeypatch.setattr("callbacks.reconstruction_grid.image_grid", keep)
+    trainer = make_trainer(tmp_path, ReconstructionGrid(columns=4, untrained=True), epochs=1)
+    trainer.fit(Twin(), datamodule=DigitsDataModule())
+    assert pictures(tmp_path) == {"reconstructions_train_epoch001.png", "reconstructions_val_epoch001.png"}
+    for rows, labels in drawn:
+        assert labels == ["original", "untrained", "reconstruction"] * 2
+        for original, untrained, reconstruction in (rows[:3], rows[3:]):
+            # Speaks answers something of its own
+            seen = Speaks().eval().reconstruct(original)
+            torch.testing.assert_close(untrained, 0.1 * seen)
+            torch.testing.assert_close(reconstruction, 0.5 * seen)
+
+
 def test_everything_is_drawn_in_test_too(tmp_path: Path) -> None:
     trainer = make_trainer(tmp_path, SampleGrid(), ReconstructionGrid(), LatentTSNE(max_points=20))
     trainer.test(Speaks(), datamodule=DigitsDataModule(), verbose=False)
@@ -221,6 +255,12 @@ def test_grid_shows_zero_black_one_white_and_a_dim_image_dim(channels: int, tmp_
 def test_a_model_without_the_verb_is_refused_before_training(callback: Callback, verb: str, tmp_path: Path) -> None:
     with pytest.raises(TypeError, match=verb + ".*take this callback out of the config|" + verb):
         make_trainer(tmp_path, callback).fit(Mute(), datamodule=DigitsDataModule())
+
+
+def test_an_untrained_row_of_a_model_that_has_no_twin(tmp_path: Path) -> None:
+    trainer = make_trainer(tmp_path, ReconstructionGrid(untrained=True))
+    with pytest.raises(TypeError, match=r"ReconstructionGrid needs a model with untrained\(\), which Speaks does not"):
+        trainer.fit(Speaks(), datamodule=DigitsDataModule())
 
 
 def test_log_variance_of_a_model_that_has_none(tmp_path: Path) -> None:

@@ -97,6 +97,19 @@ def test_an_encoder_without_a_twin_has_no_baseline(caplog: pytest.LogCaptureFixt
     assert "Single has no untrained(): its codes are without a baseline" in caplog.text
 
 
+def test_the_baseline_has_a_seed_of_its_own() -> None:
+    class Seeded(Encoder):
+        def untrained(self, seed: int = 0) -> Encoder:
+            return Encoder(2.0 + seed)
+
+    data = DigitsDataModule()
+    for seed in (0, 3):
+        codes = EncodedDataModule(data, Seeded(), baseline_seed=seed)
+        assert torch.equal(codes.encoders[1].layer[1].weight, Encoder(2.0 + seed).layer[1].weight)
+    # an encoder whose twin has no seed
+    assert EncodedDataModule(data, Encoder()).input_shape == (2, 6)
+
+
 def test_no_validation_split_and_an_unknown_one() -> None:
     codes = EncodedDataModule(DigitsDataModule(val_fraction=0), Encoder())
     codes.setup()

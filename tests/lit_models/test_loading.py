@@ -65,6 +65,8 @@ def test_untrained_twins_are_all_alike(model: LightningModule, tmp_path: Path) -
     torch.rand(3)
     again = load_model(path, trained=False)
     assert all(torch.equal(a, b) for a, b in zip(untrained.parameters(), again.parameters(), strict=True))
+    other = model.untrained(seed=1)
+    assert any(not torch.equal(a, b) for a, b in zip(untrained.parameters(), other.parameters(), strict=True))
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: type(model).__name__)

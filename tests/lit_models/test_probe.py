@@ -1,13 +1,16 @@
 """LitProbe on the codes of a frozen model: scale, baseline beside it, checkpoints, clear errors."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from datamodules import DigitsDataModule, EncodedDataModule
-from lit_models import LitClassifier, LitProbe, LitVAE
+from lit_models import LitClassifier, LitProbe, LitVAE, load_model
+from lit_models.networks import ConvHead, Head, StandardizedLinear
+from tests.lit_models.test_loading import save
 from tests.lit_models.test_vae import make_trainer, mlps
 
 SHAPE = (1, 28, 28)
@@ -67,6 +70,78 @@ def test_a_probe_loads_from_its_checkpoint(vae: LitVAE, tmp_path: Path) -> None:
     codes = data.split("val")[0][:5]
     assert torch.equal(probe(codes), loaded(codes))
     assert not any("encoder" in name for name in probe.state_dict())
+
+
+CONV = partial(ConvHead, maps=(5, 1, 1), channels=(6, 7), hidden_dims=(8, 4), pool_after=1)
+
+
+def test_the_default_head_is_a_linear_layer_with_the_weights_of_torchs() -> None:
+    torch.manual_seed(0)
+    probe = LitProbe((2, 5), 3)
+    torch.manual_seed(0)
+    first, second = nn.Linear(5, 3), nn.Linear(5, 3)
+    for head, layer in zip(probe.heads, (first, second), strict=True):
+        assert torch.equal(head.linear.weight, layer.weight)
+        assert torch.equal(head.linear.bias, layer.bias)
+    probe.fit_scale([torch.rand(20, 2, 5)])
+    codes = torch.rand(7, 5)
+    expected = first((codes - probe.heads[0].mean) / probe.heads[0].deviation)
+    assert torch.equal(probe(codes), expected)
+
+
+def test_checkpoints_from_before_heads_were_an_argument(tmp_path: Path) -> None:
+    probe = LitProbe((5,), label_smoothing=0.1)
+    path = save(probe, tmp_path / "probe.ckpt")
+    content = torch.load(path, weights_only=True)
+    del content["recipe"]["init_args"]["head"]
+    torch.save(content, path)
+    heads = {f"heads.0.{name}" for name in ("mean", "deviation", "fitted", "linear.weight", "linear.bias")}
+    assert heads == {name for name in content["state_dict"] if name.startswith("heads.")}
+    codes = torch.rand(3, 5)
+    assert torch.equal(load_model(path)(codes), probe.eval()(codes))
+
+
+def test_another_head_is_trained_on_both_rows_and_loaded_again(vae: LitVAE, tmp_path: Path) -> None:
+    data = encoded(vae)
+    probe = LitProbe(data.input_shape, head=CONV)
+    before = {name: value.clone() for name, value in probe.named_parameters()}
+    fit(probe, data, tmp_path, epochs=1)
+    assert all(not torch.equal(value, before[name]) for name, value in probe.named_parameters())
+    codes = data.split("train")[0]
+    for head, own in zip(probe.heads, codes.unbind(1), strict=True):
+        assert isinstance(head, ConvHead)
+        torch.testing.assert_close(head.standardize(own).mean(0), torch.zeros(5), atol=1e-4, rtol=0)
+    loaded = load_model(save(probe, tmp_path / "probe.ckpt"))
+    assert torch.equal(loaded(codes[:9]), probe.eval()(codes[:9]))
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed", "bf16-true", "64-true"])
+@pytest.mark.parametrize("head", [StandardizedLinear, CONV])
+def test_heads_in_any_precision(head: partial, precision: str, vae: LitVAE, tmp_path: Path) -> None:
+    trainer = make_trainer(tmp_path, max_epochs=1, enable_checkpointing=False, precision=precision)
+    trainer.fit(LitProbe((2, 5), head=head), datamodule=encoded(vae))
+    assert trainer.callback_metrics["val/baseline_accuracy"] >= 0
+
+
+def more_classes(in_dim: int, num_classes: int) -> Head:
+    return StandardizedLinear(in_dim, num_classes + 1)
+
+
+@pytest.mark.parametrize(
+    ("head", "error", "message"),
+    [
+        (StandardizedLinear(5, 10), TypeError, "head must be a factory, .* that makes a Head, got StandardizedLinear"),
+        ("ConvHead", TypeError, "head must be a factory, .* got str"),
+        (nn.Linear, TypeError, "head must make a lit_models.networks.head.Head, got Linear: derive it from Head"),
+        (more_classes, ValueError, r"head must give \(1, 10\) for one code, .* got \(1, 11\)"),
+        (ConvHead, ValueError, "in_dim must be 2016, the number of values in 126 maps of 4 x 4, got 5"),
+    ],
+)
+# Lightning's advice on modules among arguments, before ours is said
+@pytest.mark.filterwarnings("ignore:Attribute 'head' is an instance of `nn.Module`")
+def test_what_is_no_head(head, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        LitProbe((5,), head=head)
 
 
 @pytest.mark.slow
