@@ -134,8 +134,8 @@ class ImageFolderDataModule(ImageDataModule):
         So the first pictures of a split are of several classes, though a class's pictures lie side by side.
         """
         order = hash_numbers([file.name for file in self._files], "order").argsort()
-        names = [self._files[position].name for position in order]
-        given = [self._files[position].split for position in order]
+        files = [self._files[position] for position in order.tolist()]
+        names, given = [file.name for file in files], [file.split for file in files]
         if "test" in given:
             is_test = torch.tensor([split == "test" for split in given])
         else:
