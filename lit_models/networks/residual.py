@@ -1,5 +1,8 @@
 """Residual encoder and decoder: stages that halve, or double, height and width, with residual blocks in each.
 
+Activations stand inside the blocks alone, so that the skips join into one linear path through the whole network. A new
+network is linear, and an autoencoder of two of them begins by learning what principal components would say.
+
 Source: K. He, X. Zhang, S. Ren, J. Sun, arXiv:1603.05027: skips that stay identities, activation before convolution.
 """
 
@@ -70,7 +73,7 @@ class ResidualEncoder(Encoder):
         channels: of each stage, from the image on.
         blocks: residual blocks of each stage, at least 1.
         norm: makes a normalization before each activation; None for none.
-        activation: makes what stands before each convolution of a block, and before the linear layer.
+        activation: makes what stands before each convolution of a block.
 
     Raises:
         ValueError: a size that the strides do not divide, and the message names sizes that fit; `blocks` below 1.
@@ -98,8 +101,7 @@ class ResidualEncoder(Encoder):
         for fan_in, fan_out in pairwise([self.join.channels, *channels]):
             layers.append(nn.Conv2d(fan_in, fan_out, 4, stride=2, padding=1))
             layers += _stage(fan_out, blocks, norm, activation)
-        layers += [*_activated(channels[-1], norm, activation), nn.Flatten()]  # (N, C, h, w) -> (N, C*h*w)
-        self.body = nn.Sequential(*layers)
+        self.body = nn.Sequential(*layers, nn.Flatten())  # (N, C, h, w) -> (N, C*h*w)
         self.head = nn.Linear(channels[-1] * height * width, out_dim)
 
     def features(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
@@ -120,7 +122,7 @@ class ResidualDecoder(Decoder):
         channels: of each stage, from the code on; the last stage's output are the image's.
         blocks: residual blocks of each stage, at least 1.
         norm: makes a normalization before each activation; None for none.
-        activation: makes what stands before each convolution of a block, and before the image.
+        activation: makes what stands before each convolution of a block.
 
     Raises:
         ValueError: a size that the strides do not divide, and the message names sizes that fit; `blocks` below 1.
@@ -151,8 +153,7 @@ class ResidualDecoder(Decoder):
         for fan_in, fan_out in pairwise([*channels, image_shape[0]]):
             layers += _stage(fan_in, blocks, norm, activation)
             layers.append(nn.ConvTranspose2d(fan_in, fan_out, 4, stride=2, padding=1))
-        last = layers.pop()
-        self.body = nn.Sequential(*layers, *_activated(channels[-1], norm, activation), last)
+        self.body = nn.Sequential(*layers)
 
     def forward(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         """See `Decoder.forward`."""
