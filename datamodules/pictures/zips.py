@@ -93,7 +93,10 @@ def read_member(path: Path, member: ZipMember) -> bytes:
 def _directory(path: Path) -> list[ZipInfo]:
     try:
         with ZipFile(path) as archive:
-            return archive.infolist()
+            members = archive.infolist()
+        if any(info.header_offset < 0 for info in members):
+            raise BadZipFile("a member lies before the file's start")
+        return members
     # zipfile's parser: a damaged directory can raise any of these
     except (BadZipFile, NotImplementedError, EOFError, struct.error, ValueError, OverflowError) as error:
         raise ValueError(

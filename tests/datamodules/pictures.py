@@ -17,7 +17,7 @@ def write_picture(
 ) -> Path:
     """A picture of one colour, in the format of its suffix; folders are made.
 
-    `size` is (width, height); `colour` is one of `mode`, or an RGB colour to be converted; `save` goes to Pillow's save.
+    `size` is (width, height); `colour` is one of `mode`, or an RGB colour to be converted; `save` is for Pillow.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(colour, tuple) and len(colour) == 3 and mode not in ("RGB", "HSV", "LAB", "YCbCr"):
@@ -29,7 +29,7 @@ def write_picture(
 
 
 def write_files(root: Path, names: Iterable[str], content: bytes | None = None) -> Path:
-    """Files that are not to be opened, by default each with its own name as content; a name with "/" last is a folder."""
+    """Files that are not to be opened, by default each with its name as content; one that ends in "/" is a folder."""
     root.mkdir(parents=True, exist_ok=True)
     for name in names:
         path = root / name
