@@ -12,16 +12,27 @@ from tests.processes import assert_ranks_are_equal, fit_on_two
 CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.yaml"))
 
 
+MAPS = [
+    "--model.encoder=MapEncoder",
+    "--model.decoder=MapDecoder",
+    "--model.latent_dim=2016",
+    "--model.num_components=0",
+]
+
+
 @pytest.fixture(scope="module")
-def a_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint of some encoder, for the configs that look at one."""
-    root = tmp_path_factory.mktemp("encoder")
-    data = ["--data=DigitsDataModule", "--trainer.enable_progress_bar=false", f"--trainer.default_root_dir={root}"]
-    train.main(["fit", "--model=LitVAE", "--model.latent_dim=4", *data, "--trainer.max_epochs=1"])
-    return root / "LitVAE" / "version_0" / "checkpoints" / "last.ckpt"
+def encoders(tmp_path_factory: pytest.TempPathFactory, fake_data: Path) -> dict[str, Path]:
+    """Checkpoints of encoders of digits and of CIFAR-10, for the configs that look at one."""
+    root = tmp_path_factory.mktemp("encoders")
+    run = ["--trainer.enable_progress_bar=false", f"--trainer.default_root_dir={root}", "--trainer.max_epochs=1"]
+    train.main(["fit", "--model=LitVAE", "--model.latent_dim=4", "--data=DigitsDataModule", *run])
+    cifar10 = ["--data=tests.colour_files.SmallCIFAR10", f"--data.data_dir={fake_data}"]
+    train.main(["fit", "--model=LitAutoencoder", *MAPS, *cifar10, *run])
+    last = Path("version_0", "checkpoints", "last.ckpt")
+    return {"digits": root / "LitVAE" / last, "CIFAR10": root / "LitAutoencoder" / last}
 
 
-def where(config: Path, fake_data: Path, batch_size: int, checkpoint: Path) -> list[str]:
+def where(config: Path, fake_data: Path, batch_size: int, encoders: dict[str, Path]) -> list[str]:
     """The words that point a config at small data: few draws, narrow GANs, an encoder for a probe."""
     encodes = "EncodedDataModule" in config.read_text()
     data = "data.data" if encodes else "data"
@@ -31,7 +42,8 @@ def where(config: Path, fake_data: Path, batch_size: int, checkpoint: Path) -> l
         generator, discriminator = ([8, 4], [4, 8]) if "ConvDecoder" in config.read_text() else ([8] * 4, [8] * 4)
         words += [f"--model.generator.channels={generator}", f"--model.discriminator.channels={discriminator}"]
     words += ["--model.likelihood_samples=2"] * ("likelihood_samples" in config.read_text())
-    return words + [f"--data.encoder.checkpoint={checkpoint}"] * encodes
+    encoder = encoders["CIFAR10" if "CIFAR10DataModule" in config.read_text() else "digits"]
+    return words + [f"--data.encoder.checkpoint={encoder}"] * encodes
 
 
 def _reader_of_generated_files(config: Path, data: str) -> list[str]:
@@ -41,9 +53,9 @@ def _reader_of_generated_files(config: Path, data: str) -> list[str]:
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
-def test_config_trains_and_tests(config: Path, fake_data: Path, tmp_path: Path, a_checkpoint: Path) -> None:
+def test_config_trains_and_tests(config: Path, fake_data: Path, tmp_path: Path, encoders: dict[str, Path]) -> None:
     arguments = [
-        *where(config, fake_data, 32, a_checkpoint),
+        *where(config, fake_data, 32, encoders),
         f"--trainer.default_root_dir={tmp_path}",
         "--trainer.enable_progress_bar=false",
         "--trainer.accelerator=cpu",
@@ -62,9 +74,11 @@ def test_config_trains_and_tests(config: Path, fake_data: Path, tmp_path: Path, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
-def test_config_trains_on_two_processes(config: Path, fake_data: Path, tmp_path: Path, a_checkpoint: Path) -> None:
+def test_config_trains_on_two_processes(
+    config: Path, fake_data: Path, tmp_path: Path, encoders: dict[str, Path]
+) -> None:
     """As it is, without a flag but for the devices: weights equal to the bit, and each picture made once."""
-    words = [*where(config, fake_data, 16, a_checkpoint), f"--trainer.default_root_dir={tmp_path}"]
+    words = [*where(config, fake_data, 16, encoders), f"--trainer.default_root_dir={tmp_path}"]
     words += ["--trainer.max_epochs=2", "--trainer.limit_train_batches=3"]
     fit_on_two(tmp_path, *words, "--trainer.log_every_n_steps=1", "--trainer.callbacks+=tests.ranks.WeightsPerRank")
     run = tmp_path / config.stem / "version_0"
