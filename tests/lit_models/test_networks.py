@@ -13,6 +13,7 @@ from lit_models.networks import (
     DCGANDiscriminator,
     DCGANGenerator,
     Encoder,
+    MapClassifier,
     MLPDecoder,
     MLPEncoder,
     PooledConvEncoder,
@@ -26,6 +27,7 @@ ENCODERS = [
     DCGANDiscriminator,
     partial(DCGANDiscriminator, first_norm=True, pool=4, kernels=[4, 4, 4, 3]),
     PooledConvEncoder,
+    partial(MapClassifier, channels=[4, 6], strides=[1, 2], head_channels=[6, 8], hidden_dims=[8], pool_after=1),
 ]
 DECODERS = [
     MLPDecoder,
