@@ -19,7 +19,7 @@ class ImageDataModule(TensorDataModule):
     A subclass writes `load`, which gives uint8 images (or floats in [0, 1]), and may write `augment`.
 
     Args:
-        data_dir: folder of the data sets, torchvision's `root`: files lie in `<data_dir>/<Name>/raw/`.
+        data_dir: folder of the data sets, each in a folder of its own.
         batch_size: images per step and process, at least 1.
         val_fraction: share of the official train split held out for validation, in [0, 1); 0 means no validation.
         train_fraction: share of each class of the remaining train split to keep, in (0, 1].

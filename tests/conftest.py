@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from tests.colour_files import write_colour_data
+from tests.datamodules.pictures import write_picture
 
 CLASSES = 10
 
@@ -39,11 +40,13 @@ def write_dataset(root: Path, name: str, train_size: int = 200, test_size: int =
 
 @pytest.fixture(scope="session")
 def fake_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with small generated MNIST, KMNIST, FashionMNIST, CIFAR-10 and SVHN files."""
+    """A data folder with small generated MNIST, KMNIST, FashionMNIST, CIFAR-10 and SVHN files, and pictures."""
     root = tmp_path_factory.mktemp("data")
     for name in ("MNIST", "KMNIST", "FashionMNIST"):
         write_dataset(root, name)
     write_colour_data(root)
+    for number in range(120):
+        write_picture(root / "pictures" / f"{number}.png", size=(20, 30), colour=(2 * number, 100, 255 - 2 * number))
     return root
 
 

@@ -38,6 +38,8 @@ def where(config: Path, fake_data: Path, batch_size: int, encoders: dict[str, Pa
     data = "data.data" if encodes else "data"
     words = [f"--config={config}", *_reader_of_generated_files(config, data)]
     words += [f"--{data}.data_dir={fake_data}", f"--{data}.batch_size={batch_size}"]
+    if "ImageFolderDataModule" in config.read_text():
+        words += [f"--data.data_dir={fake_data}/pictures", f"--data.cache_dir={fake_data}/decoded"]
     if "LitGAN" in config.read_text():
         generator, discriminator = ([8, 4], [4, 8]) if "ConvDecoder" in config.read_text() else ([8] * 4, [8] * 4)
         words += [f"--model.generator.channels={generator}", f"--model.discriminator.channels={discriminator}"]
