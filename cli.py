@@ -100,6 +100,21 @@ class GenerativeCLI(LightningCLI):
         if self._ckpt_path is not None:
             config.ckpt_path = str(find_checkpoint(self._ckpt_path, self.root, config.experiment))
 
+    def instantiate_classes(self) -> None:
+        """Make data, model and Trainer; what their own checks raise comes out as they raise it.
+
+        jsonargparse takes an error in a class's `__init__` for one of types, and wraps it in pages of all arguments.
+        """
+        try:
+            super().instantiate_classes()
+        except ValueError as error:
+            reason: BaseException = error
+            while str(reason).startswith("Does not validate") and reason.__cause__ is not None:
+                reason = reason.__cause__
+            if reason is error:
+                raise
+            raise reason from None
+
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Check what can be checked, take a run folder, and add what the config leaves to us."""
         self._check()

@@ -2,6 +2,7 @@
 
 import pickle
 import re
+import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 import train
@@ -17,6 +19,7 @@ from lit_models import LitVAE
 from lit_models.networks import MLPDecoder, MLPEncoder
 from tests.colour_files import write_colour_data
 from tests.conftest import Harmful, write_dataset, write_idx
+from tests.datamodules.pictures import write_picture
 
 
 def flip(path: Path, position: int) -> None:
@@ -97,6 +100,91 @@ def test_bad_colour_files(
         train.main(["fit", "--model=LitVAE", *words, "--trainer.max_epochs=1", "--trainer.accelerator=cpu"])
     assert not list(tmp_path.glob("runs/*/*/checkpoints"))
     assert not (tmp_path / "harm").exists()
+
+
+def animation(path: Path) -> None:
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "green")]
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+
+
+def half(path: Path) -> None:
+    Image.effect_noise((64, 64), 50).save(path, "JPEG")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def zipped(path: Path) -> None:
+    """The folder of `path` becomes a file that is called a zip, cut short."""
+    archive = shutil.make_archive(str(path.parent.parent / "packed"), "zip", path.parent)
+    content = Path(archive).read_bytes()
+    shutil.rmtree(path.parent)
+    path.parent.write_bytes(content[: len(content) // 2])
+
+
+def among_classes(path: Path) -> None:
+    write_picture(path.parent / "cat" / "1.png")
+    write_picture(path)
+
+
+def table(text: str) -> Callable[[Path], object]:
+    return lambda path: path.with_name("metadata.csv").write_text(text)
+
+
+# name of a file among two good pictures; what is put there; words of the command line; kind of error; its words
+PICTURES: list[tuple[str, Callable[[Path], object], list[str], type[Exception], str]] = [
+    ("a.jpg", lambda path: shutil.rmtree(path.parent), [], FileNotFoundError, "there is no such folder or zip"),
+    (
+        "a.txt",
+        lambda path: [picture.unlink() for picture in path.parent.iterdir()],
+        [],
+        FileNotFoundError,
+        "no pictures",
+    ),
+    ("a.jpg", zipped, [], ValueError, "no zip, or is cut short or damaged"),
+    ("a.jpg", lambda path: path.write_bytes(b""), [], ValueError, "(?s)1 of 3 files .* cannot be used.*a.jpg: empty"),
+    ("a.jpg", lambda path: path.write_text("hello"), [], ValueError, "(?s)1 of 3 files.*a.jpg: not a picture"),
+    ("a.jpg", half, [], ValueError, "(?s)delete or repair them, or .*--data.on_error skip.*a.jpg: damaged"),
+    ("a.gif", animation, [], ValueError, "a.gif: 2 frames or pages, not one picture"),
+    ("a.png", lambda path: Image.new("1", (10_000, 9_000)).save(path), [], ValueError, "10000 x 9000 pixels exceed"),
+    ("a.png", lambda path: write_picture(path, (1500, 1)), [], ValueError, "1500 x 1 pixels, one side more than 1000"),
+    ("a.heic", lambda path: path.write_bytes(b"0000ftypheic"), [], ValueError, "a.heic: HEIC, .* convert it to JPEG"),
+    ("a.png", among_classes, [], ValueError, "in class folders.* and 3 outside.*--data.labels none"),
+    ("a.png", write_picture, ["--data.labels=folders"], ValueError, "no class folders.*--data.labels none"),
+    ("a.png", write_picture, ["--model.conditional=true"], ValueError, "num_classes must be .* folder for each class"),
+    ("a.png", table("name\n0.png"), [], ValueError, "metadata.csv.*file_name"),
+    ("a.png", table("file_name\nb.png"), [], ValueError, "names 'b.png': there is no such picture"),
+    ("a.png", lambda path: path.with_name("dataset.json").write_text("[]"), [], ValueError, "is not StyleGAN's"),
+    ("a.png", write_picture, ["--data.image_size=0"], ValueError, "image_size must be a whole number from 1 to 4096"),
+    ("a.png", write_picture, ["--data.channels=4"], ValueError, "channels must be 3 or 1, got 4"),
+    ("a.png", write_picture, ["--data.background=300"], ValueError, "background must be .* got 300"),
+    ("a.png", write_picture, ["--data.test_fraction=1"], ValueError, r"test_fraction must be in \[0, 1\), got 1"),
+    ("a.png", write_picture, ["--data.workers=0"], ValueError, "workers must be at least 1, got 0"),
+    (
+        "a.png",
+        write_picture,
+        ["--data.augment=[{class_path: torchvision.transforms.v2.RandomCrop, init_args: {size: 2}}]"],
+        ValueError,
+        "augment must keep the batch's shape",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "put", "words", "kind", "message"), PICTURES)
+def test_bad_pictures(
+    name: str,
+    put: Callable[[Path], object],
+    words: list[str],
+    kind: type[Exception],
+    message: str,
+    tmp_path: Path,
+) -> None:
+    for number in range(2):
+        write_picture(tmp_path / "pictures" / f"{number}.png")
+    put(tmp_path / "pictures" / name)
+    arguments = ["--model=LitVAE", "--data=ImageFolderDataModule", f"--data.data_dir={tmp_path}/pictures", *words]
+    arguments += [f"--data.cache_dir={tmp_path}/cache", "--trainer.max_epochs=1", "--trainer.accelerator=cpu"]
+    with pytest.raises(kind, match=message):
+        train.main(["fit", *arguments, f"--trainer.default_root_dir={tmp_path}/runs"])
+    assert not list(tmp_path.glob("runs/*/*/checkpoints"))
 
 
 DIGITS = ["--data=DigitsDataModule", "--trainer.max_epochs=1"]
