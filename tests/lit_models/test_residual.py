@@ -88,6 +88,17 @@ def test_depth_leaves_a_new_network_as_it_is(blocks: int) -> None:
     torch.testing.assert_close(many(x), one(x))
 
 
+def test_new_networks_are_linear() -> None:
+    """The skips join into one path without activations: f(a) + f(b) = f(a + b) + f(0)."""
+    for network, shape in (
+        (ResidualEncoder((3, 16, 16), 5, channels=[4, 8]), (3, 16, 16)),
+        (ResidualDecoder(5, (3, 16, 16), channels=[8, 4]), (5,)),
+    ):
+        a, b = torch.randn(2, 2, *shape).double()
+        f = network.double()
+        torch.testing.assert_close(f(a) + f(b), f(a + b) + f(torch.zeros_like(a)))
+
+
 def test_every_doubling_covers_all_pixels_equally_often() -> None:
     """With all weights equal, equal codes make equal pixels, away from the border: no checkerboard."""
     network = ResidualDecoder(5, (1, 32, 32), channels=[4, 4]).double()
