@@ -90,7 +90,8 @@ class ConvDecoder(Decoder):
         activation: ActivationCallable = nn.ReLU,
     ) -> None:
         super().__init__()
-        self.maps = (channels[0], *smallest_size(image_shape, channels))
+        height, width = smallest_size(image_shape, channels)
+        self.maps = (channels[0], height, width)
         self.start = nn.Linear(in_dim + condition_dim, self.maps[0] * self.maps[1] * self.maps[2])
         layers: list[nn.Module] = []
         for fan_in, fan_out in zip(channels, [*channels[1:], image_shape[0]], strict=True):
