@@ -26,6 +26,8 @@ MODELS = {
     "rbm": ["--model=LitRBM", "--model.sigma=per_pixel", "--model.chains=persistent", "--model.num_chains=16"],
     "probe": ["--model=LitProbe", "--model.optimizer.lr=0.01", "--data=EncodedDataModule", f"--data.data={DIGITS}"],
 }
+HEAD = "{class_path: ConvHead, init_args: {maps: [5, 2, 2], channels: [6, 8], hidden_dims: [8], pool_after: 1}}"
+MODELS["convolutional probe"] = [*MODELS["probe"], f"--model.head={HEAD}"]
 MODELS["vae"].append("--model.lr_scheduler.T_max=3")
 
 
@@ -69,7 +71,7 @@ def assert_equal(wanted: dict[str, torch.Tensor], found: dict[str, torch.Tensor]
 def test_resume_is_exact(model: str, tmp_path: Path) -> None:
     """From the last batch of an epoch (step 10), from the middle of one, and after a resume from a run resumed."""
     words = MODELS[model]
-    if model == "probe":
+    if "probe" in model:
         encoder = fit(tmp_path, "encoder", *MODELS["vae"]) / "last.ckpt"
         words = [*words, "--data.encoder=lit_models.load_model", f"--data.encoder.checkpoint={encoder}"]
     whole = fit(tmp_path, "whole", *words)
