@@ -18,7 +18,7 @@ JSON = b'{"labels": [["00000/1.png", 10], ["00000/2.png", 9]]}'
         CSV,
         b"\xef\xbb\xbf" + CSV,
         CSV.replace(b"\n", b"\r\n"),
-        CSV.replace(b",", b", "),
+        b'file_name, label\n1.png, "cat"\n2.png,dog \n',
         b'label,more,"file_name"\ncat,"x, ""y""\nz",./1.png\n\ndog,,2.png',
     ],
     ids=["plain", "byte order mark", "Windows", "spaces", "quotes"],
