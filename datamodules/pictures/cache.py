@@ -4,10 +4,8 @@ import errno
 import hashlib
 import json
 import math
-import mmap
 import os
 import shutil
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,13 +18,12 @@ from torch import Tensor
 
 from datamodules.pictures.decoding import PictureFormat
 from datamodules.pictures.listing import PictureListing
+from datamodules.pictures.mapping import mapped
 from datamodules.pictures.new_folder import new_folder, remove_folder
 from datamodules.pictures.threads import BadPicture, decode_in_order
 
 _FORMAT = 1  # goes up where the files of an entry, or the pixels that this code makes of a picture, change
 _MB = 1e6
-# Linux's <mman.h>; Python 3.11 does not name it
-_NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" else 0)
 
 OnError = Literal["raise", "skip"]
 
@@ -97,11 +94,11 @@ def cached_pictures(
         _build(entry, listing, target, on_error, workers)
         pictures = _opened(entry, len(listing.files), target.shape)
     if pictures is None:
-        raise OSError(f"{entry} was removed or damaged while it was being opened: start again")
+        raise OSError(f"{printable(str(entry))} was removed or damaged while it was being opened: start again")
     skipped = len(listing.files) - len(pictures.kept)
     if skipped:
         rank_zero_info(
-            f"{skipped} of {len(listing.files)} files are left out: see {entry / 'skipped.txt'}, and "
+            f"{skipped} of {len(listing.files)} files are left out: see {printable(str(entry / 'skipped.txt'))}, and "
             "delete that folder to try them again"
         )
     return pictures
@@ -167,29 +164,18 @@ def _opened(entry: Path, number: int, shape: tuple[int, int, int]) -> CachedPict
         size = int(kept.sum()) * math.prod(shape)
         if size == 0 or pixels.stat().st_size != size:
             return None
-        return CachedPictures(_mapped(pixels).view(-1, *shape), kept.nonzero().squeeze(1), entry)
+        return CachedPictures(mapped(pixels).view(-1, *shape), kept.nonzero().squeeze(1), entry)
     except (FileNotFoundError, ValueError, KeyError, TypeError, IndexError, RuntimeError):
         return None
     except OSError as error:
         raise _in_words(error, entry, "read") from error
 
 
-def _mapped(path: Path) -> Tensor:
-    """A file's bytes as a tensor: pages are read when they are used, and copied when they are written to.
-
-    torch.from_file maps in the same way, but Linux refuses it files larger than memory: each page of the map might be
-    written to one day, and room for all of them is reserved.
-    """
-    with path.open("rb") as file:
-        pages = mmap.mmap(file.fileno(), 0, mmap.MAP_PRIVATE | _NO_RESERVE, mmap.PROT_READ | mmap.PROT_WRITE)
-    return torch.frombuffer(pages, dtype=torch.uint8)
-
-
 def _build(entry: Path, listing: PictureListing, target: PictureFormat, on_error: OnError, workers: int) -> None:
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
         if entry.exists():
-            rank_zero_info(f"{entry} is damaged, and made anew")
+            rank_zero_info(f"{printable(str(entry))} is damaged, and made anew")
             remove_folder(entry)
         _announce(entry, listing, target)
         with new_folder(entry) as folder:
@@ -209,7 +195,7 @@ def _announce(entry: Path, listing: PictureListing, target: PictureFormat) -> No
     shape = " x ".join(map(str, target.shape))
     rank_zero_info(
         f"Decoding {len(listing.files):,} pictures of {printable(str(listing.source))} to {shape}, once: "
-        f"{size / _MB:,.1f} MB in {entry}, which may be deleted at any time"
+        f"{size / _MB:,.1f} MB in {printable(str(entry))}, which may be deleted at any time"
     )
 
 
@@ -260,7 +246,8 @@ def _in_words(error: OSError, entry: Path, verb: str) -> OSError:
     if error.errno == errno.ENOSPC:
         remedy += ", or make the pictures smaller with --data.image_size"
     return OSError(
-        error.errno, f"decoded pictures could not be {verb} at {entry} ({error.strerror or error}): {remedy}"
+        error.errno,
+        f"decoded pictures could not be {verb} at {printable(str(entry))} ({error.strerror or error}): {remedy}",
     )
 
 

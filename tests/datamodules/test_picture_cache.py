@@ -5,6 +5,7 @@ import gc
 import json
 import math
 import os
+import re
 import resource
 import shutil
 import signal
@@ -29,6 +30,7 @@ from datamodules.pictures import cache, new_folder, threads
 from datamodules.pictures.cache import CachedPictures, cache_key, cached_pictures
 from datamodules.pictures.decoding import PictureFormat, decode
 from datamodules.pictures.listing import PictureFile, PictureListing, list_pictures
+from datamodules.pictures.mapping import allowed_memory
 from tests.processes import CONTEXT
 
 SMALL = PictureFormat(image_size=8)
@@ -578,6 +580,40 @@ def test_a_set_larger_than_the_memory_of_the_machine(place: Path) -> None:
     images = cached_pictures(sparse_entry(place, number, target), target, cache_dir=place).images
     assert len(images) == number
     assert images[-1, -1, -1, -1] == 0
+    assert "rr" in flags_of_map(place)  # no pages are read that were not asked for
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="reads the map's flags from /proc, as Linux has it")
+def test_a_set_that_fits_is_read_with_its_neighbours(photos: Path, place: Path) -> None:
+    pictures = cached_pictures(list_pictures(photos), SMALL, cache_dir=place)
+    assert "rr" not in flags_of_map(place)
+    assert len(pictures.images) == 40
+
+
+def flags_of_map(place: Path) -> list[str]:
+    """What the kernel notes of the one map of a file in this folder: "rr" where it reads no neighbours."""
+    (words,) = re.findall(rf"{place}/.*?VmFlags: (.*?)\n", Path("/proc/self/smaps").read_text(), re.DOTALL)
+    return words.split()
+
+
+@pytest.mark.parametrize(
+    ("groups", "limits", "expected"),
+    [
+        ("0::/job/step", {"job/step/memory.max": "max", "job/memory.max": "5000"}, 5000),
+        ("0::/job/step", {"job/step/memory.max": "4000", "job/memory.max": "5000"}, 4000),
+        ("0::/outside", {"memory.max": "3000"}, 3000),
+        ("4:memory:/a\n3:cpu,cpuacct:/b", {"memory/a/memory.limit_in_bytes": "2000", "b/memory.max": "1"}, 2000),
+        ("4:memory:/", {"memory/memory.limit_in_bytes": "9223372036854771712"}, None),
+        ("", {}, None),
+    ],
+)
+def test_memory_that_may_be_used(groups: str, limits: dict[str, str], expected: int | None, tmp_path: Path) -> None:
+    files = {"proc/self/cgroup": groups} | {f"sys/fs/cgroup/{name}": text for name, text in limits.items()}
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text + "\n")
+    physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert allowed_memory(tmp_path if groups else tmp_path / "nothing") == (expected or physical)
 
 
 @pytest.mark.slow
