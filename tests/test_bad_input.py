@@ -227,7 +227,7 @@ OPTIONS: list[tuple[list[str], type[BaseException], str]] = [
     # unknown names, and where the known ones are listed
     (["--model=LitVAE", *DIGITS, "--model.latent_dims=2"], SystemExit, "latent_dims.*--model.help NAME"),
     (["--model=LitVEA", *DIGITS], SystemExit, "LitVEA.*--model: .*LitVAE"),
-    (["--model=LitVAE", "--data=DigitDataModule"], SystemExit, "DigitDataModule.*--data: DigitsDataModule"),
+    (["--model=LitVAE", "--data=DigitDataModule"], SystemExit, "(?s)DigitDataModule.*--data: .*DigitsDataModule"),
     (["--model=LitVAE", *DIGITS, "--trainer.callbacks+=SampelGrid"], SystemExit, "SampelGrid.*SampleGrid"),
     (["--model=LitVAE", *DIGITS, "--trainer.max_epoks=3"], SystemExit, "trainer.max_epoks.*--help|--help.*max_epoks"),
     # flags that have no effect on a model that steps its optimizers itself

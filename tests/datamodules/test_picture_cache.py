@@ -334,13 +334,18 @@ def test_writing_to_the_tensor_does_not_reach_the_file(photos: Path, place: Path
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts open files by /proc, as Linux has it")
+def open_files(folder: Path) -> int:
+    """How often this process has files of the folder open."""
+    found = [os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")]
+    return sum(name.startswith(str(folder.resolve())) for name in found)
+
+
 def test_the_file_is_closed_with_the_tensor(photos: Path, place: Path) -> None:
-    before = len(os.listdir("/proc/self/fd"))
     pictures = cached_pictures(list_pictures(photos), SMALL, cache_dir=place)
-    assert len(os.listdir("/proc/self/fd")) <= before + 1
+    assert open_files(place) == 1
     del pictures
     gc.collect()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_files(place) == 0
 
 
 def test_a_cache_whose_name_is_no_text(photos: Path, tmp_path: Path) -> None:
