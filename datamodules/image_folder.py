@@ -140,6 +140,8 @@ class ImageFolderDataModule(ImageDataModule):
             is_test = torch.tensor([split == "test" for split in given])
         else:
             is_test = hash_subset(names, self.test_fraction, "test")
+        if is_test.all():
+            raise ValueError("all pictures are test pictures, none is left to train on: put those into train/")
         is_val = torch.zeros_like(is_test)
         rest = [name for name, test in zip(names, is_test.tolist(), strict=True) if not test]
         is_val[~is_test] = hash_subset(rest, self.val_fraction, f"val {self.split_seed}")

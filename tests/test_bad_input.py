@@ -125,6 +125,12 @@ def among_classes(path: Path) -> None:
     write_picture(path)
 
 
+def only_test_pictures(path: Path) -> None:
+    path.parent.rename(path.parent.with_name("test"))
+    path.parent.mkdir()
+    path.parent.with_name("test").rename(path.parent / "test")
+
+
 def table(text: str) -> Callable[[Path], object]:
     return lambda path: path.with_name("metadata.csv").write_text(text)
 
