@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from datamodules.images import ImageDataModule
-from datamodules.pictures.cache import cached_pictures
+from datamodules.pictures.cache import CachedPictures, cached_pictures
 from datamodules.pictures.decoding import PictureFormat
 from datamodules.pictures.listing import list_pictures
 from datamodules.splits import hash_numbers, hash_subset
@@ -115,14 +115,18 @@ class ImageFolderDataModule(ImageDataModule):
         self.input_shape = self.format.shape
         self.class_names = self.listing.class_names
         self.num_classes = len(self.class_names)
+        self._pictures: CachedPictures | None = None
 
     def prepare_data(self) -> None:
         """Decode what is not decoded yet; Lightning calls this on one process a machine."""
-        cached_pictures(self.listing, self.format, self.on_error, self.workers, self.cache_dir)
+        self._pictures = cached_pictures(self.listing, self.format, self.on_error, self.workers, self.cache_dir)
 
     def read(self) -> dict[str, tuple[Tensor, Tensor]]:
         """All pictures, mapped, under both names: splits are indices into them."""
-        cached = cached_pictures(self.listing, self.format, self.on_error, self.workers, self.cache_dir)
+        if self._pictures is None:  # in processes that did not prepare
+            self.prepare_data()
+        cached = self._pictures
+        assert cached is not None
         self._files = [self.listing.files[position] for position in cached.kept.tolist()]
         index = {name: number for number, name in enumerate(self.class_names)}
         labels = torch.tensor([index[file.label] if file.label is not None else 0 for file in self._files])

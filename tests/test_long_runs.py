@@ -9,7 +9,7 @@ from matplotlib import pyplot
 
 import train
 
-EPOCHS = 200
+EPOCHS = 80
 MIB = 2**20
 
 
