@@ -114,14 +114,38 @@ def smallest_size(image_shape: Sequence[int], channels: Sequence[int]) -> tuple[
         >>> smallest_size((1, 28, 28), [32, 64])
         (7, 7)
     """
-    factor = 2 ** len(check_sizes("channels", channels))
+    layers = check_layers(channels)
+    who, remedy = f"{len(layers)} layers of stride 2", f"give fewer channels than {layers}"
+    return divided_size(image_shape, 2 ** len(layers), who, remedy)
+
+
+def divided_size(image_shape: Sequence[int], factor: int, who: str, remedy: str) -> tuple[int, int]:
+    """Height and width divided by `factor`.
+
+    Raises:
+        ValueError: one is not divisible; the message says who needs it and names the nearest sizes that are.
+
+    Example:
+        >>> divided_size((3, 32, 32), 8, "strides [2, 4]", "give smaller strides")
+        (4, 4)
+    """
     _, height, width = image_shape
-    if factor == 1:
-        raise ValueError("channels must name at least one layer, got an empty list")
     if height % factor or width % factor:
         fitting = [max(1, round(size / factor)) * factor for size in (height, width)]
         raise ValueError(
-            f"{len(channels)} layers of stride 2 need height and width divisible by {factor}, got {height} x {width}: "
-            f"resize the images to {fitting[0]} x {fitting[1]}, or give fewer channels than {list(channels)}"
+            f"{who} need height and width divisible by {factor}, got {height} x {width}: resize the images to "
+            f"{fitting[0]} x {fitting[1]}, or {remedy}"
         )
     return height // factor, width // factor
+
+
+def check_layers(channels: Sequence[int]) -> list[int]:
+    """`channels` as a list; a ValueError where it is empty, or no list of whole numbers of at least 1.
+
+    Example:
+        >>> check_layers((32, 48))
+        [32, 48]
+    """
+    if not check_sizes("channels", channels):
+        raise ValueError("channels must name at least one layer, got an empty list")
+    return list(channels)

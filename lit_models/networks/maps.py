@@ -6,6 +6,7 @@ from math import prod
 from torch import Tensor, nn
 
 from lit_models.networks.base import ActivationCallable, Decoder, Encoder, PlaneOfCondition
+from lit_models.networks.conv import check_layers, divided_size
 from lit_models.networks.mlp import check_sizes
 
 
@@ -130,27 +131,8 @@ def map_shape(image_shape: Sequence[int], channels: Sequence[int], strides: Sequ
     """
     if len(check_sizes("channels", channels)) != len(check_sizes("strides", strides)):
         raise ValueError(f"strides must be as many as channels, {len(channels)}, got {len(strides)}: {list(strides)}")
-    factor = prod(strides)
-    _, height, width = image_shape
-    if height % factor or width % factor:
-        fitting = [max(1, round(size / factor)) * factor for size in (height, width)]
-        raise ValueError(
-            f"strides {list(strides)} need height and width divisible by {factor}, got {height} x {width}: "
-            f"resize the images to {fitting[0]} x {fitting[1]}, or give smaller strides"
-        )
-    return channels[-1] if channels else image_shape[0], height // factor, width // factor
-
-
-def check_layers(channels: Sequence[int]) -> list[int]:
-    """`channels` as a list; a ValueError where it is empty, or no list of whole numbers of at least 1.
-
-    Example:
-        >>> check_layers((32, 48))
-        [32, 48]
-    """
-    if not check_sizes("channels", channels):
-        raise ValueError("channels must name at least one layer, got an empty list")
-    return list(channels)
+    height, width = divided_size(image_shape, prod(strides), f"strides {list(strides)}", "give smaller strides")
+    return (channels[-1] if channels else image_shape[0]), height, width
 
 
 def check_width(name: str, width: int, maps: tuple[int, int, int]) -> None:
