@@ -127,9 +127,9 @@ class ImageFolderDataModule(ImageDataModule):
             self.prepare_data()
         cached = self._pictures
         assert cached is not None
-        self._files = [self.listing.files[position] for position in cached.kept.tolist()]
-        index = {name: number for number, name in enumerate(self.class_names)}
-        labels = torch.tensor([index[file.label] if file.label is not None else 0 for file in self._files])
+        files = self.listing.files
+        index: dict[str | None, int] = {None: 0} | {name: number for number, name in enumerate(self.class_names)}
+        labels = torch.tensor([index[label] for label in files.labels])[cached.kept]
         return dict.fromkeys(("train", "test"), self._checked(cached.images, labels))
 
     def cut(self) -> dict[str, Tensor]:
@@ -137,9 +137,10 @@ class ImageFolderDataModule(ImageDataModule):
 
         So the first pictures of a split are of several classes, though a class's pictures lie side by side.
         """
-        order = hash_numbers([file.name for file in self._files], "order").argsort()
-        files = [self._files[position] for position in order.tolist()]
-        names, given = [file.name for file in files], [file.split for file in files]
+        assert self._pictures is not None
+        kept = self._pictures.kept.tolist()
+        files = self.listing.files
+        names, given = [files.names[position] for position in kept], [files.splits[position] for position in kept]
         if "test" in given:
             is_test = torch.tensor([split == "test" for split in given])
         else:
@@ -149,4 +150,6 @@ class ImageFolderDataModule(ImageDataModule):
         is_val = torch.zeros_like(is_test)
         rest = [name for name, test in zip(names, is_test.tolist(), strict=True) if not test]
         is_val[~is_test] = hash_subset(rest, self.val_fraction, f"val {self.split_seed}")
+        order = hash_numbers(names, "order").argsort()
+        is_test, is_val = is_test[order], is_val[order]
         return {"train": order[~is_test & ~is_val], "val": order[is_val], "test": order[is_test]}

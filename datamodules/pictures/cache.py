@@ -108,8 +108,9 @@ def cache_key(listing: PictureListing, target: PictureFormat, on_error: str) -> 
     """The name of an entry: 32 hexadecimal digits of a SHA-256 over everything that its pixels depend on.
 
     Example:
-        >>> from datamodules.pictures.listing import PictureFile
-        >>> listing = PictureListing(Path("/photos"), "", (PictureFile("a.jpg", 100, 1, None, None),), ())
+        >>> from datamodules.pictures.files import PictureFile, PictureFiles
+        >>> files = PictureFiles.of(PictureFile("a.jpg", 100, 1, None, None))
+        >>> listing = PictureListing(Path("/photos"), "", files, ())
         >>> one, other = (cache_key(listing, PictureFormat(image_size=size), "raise") for size in (32, 64))
         >>> len(one), one == other
         (32, False)
@@ -125,7 +126,8 @@ def cache_key(listing: PictureListing, target: PictureFormat, on_error: str) -> 
         "on_error": on_error,
     }
     # no name of a file holds a zero byte; surrogates stand for the bytes of names that are not UTF-8
-    files = "\0".join([f"{name}\0{size}\0{time}" for name, size, time, _, _ in listing.files])
+    columns = zip(listing.files.names, listing.files.known, strict=True)
+    files = "\0".join([f"{name}\0{size}\0{time}" for name, (size, time) in columns])
     text = json.dumps(settings, sort_keys=True) + "\0" + files
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
@@ -238,7 +240,7 @@ def _write_notes(
 
 
 def _lines(bad: Sequence[BadPicture], listing: PictureListing) -> Iterator[str]:
-    return (f"{printable(listing.files[position].name)}: {reason}" for position, reason in bad)
+    return (f"{printable(listing.files.names[position])}: {reason}" for position, reason in bad)
 
 
 def _in_words(error: OSError, entry: Path, verb: str) -> OSError:

@@ -4,10 +4,11 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from lightning.pytorch.utilities import rank_zero_info
 
+from datamodules.pictures.files import PictureFile, PictureFiles
 from datamodules.pictures.layout import (
     beside_splits,
     empty_class_folders,
@@ -21,28 +22,6 @@ from datamodules.pictures.tables import quoted, read_tables
 from datamodules.pictures.zips import ZipMember, read_member, scan_zip
 
 _LABELS = ("auto", "folders", "none")
-
-
-class PictureFile(NamedTuple):
-    """A picture that has not been opened.
-
-    Attributes:
-        name: path below the listing's root, with "/" between folders.
-        size: in bytes.
-        time: when it was changed, in nanoseconds; for a file in a zip its CRC-32.
-        label: the class name; None without classes.
-        split: "train" or "test" where there are folders for both, or for the test split; else None.
-
-    Example:
-        >>> PictureFile("cat/1.png", 1234, 0, "cat", None).label
-        'cat'
-    """
-
-    name: str
-    size: int
-    time: int
-    label: str | None
-    split: str | None
 
 
 @dataclass(frozen=True)
@@ -61,7 +40,7 @@ class PictureListing:
 
     source: Path
     prefix: str
-    files: tuple[PictureFile, ...]
+    files: PictureFiles
     class_names: tuple[str, ...]
     members: Mapping[str, ZipMember] = field(default_factory=dict, repr=False, compare=False)
 
@@ -128,15 +107,13 @@ def list_pictures(data_dir: str | Path, labels: Literal["auto", "folders", "none
     return PictureListing(source, prefix, files, class_names, members)
 
 
-def _files(found: Found, classes: Mapping[str, str | None], splits: Mapping[str, str]) -> tuple[PictureFile, ...]:
+def _files(found: Found, classes: Mapping[str, str | None], splits: Mapping[str, str]) -> PictureFiles:
     names = natural_order(classes)
-    known = [found.pictures[name] for name in names]
-    split_of = [splits[_first_folder(name)] for name in names] if splits else [None] * len(names)
-    return tuple(
-        [
-            PictureFile(name, size, time, classes[name], split)
-            for name, (size, time), split in zip(names, known, split_of, strict=True)
-        ]
+    return PictureFiles(
+        names,
+        known=[found.pictures[name] for name in names],
+        labels=[classes[name] for name in names],
+        splits=[splits[_first_folder(name)] for name in names] if splits else [None] * len(names),
     )
 
 

@@ -21,17 +21,11 @@ def natural_order(names: Iterable[str]) -> list[str]:
     names = sorted(names)  # so that equal keys below stay in the order of their text
     if not names:
         return []
-    # all names at once, and each number once: five times as fast as one substitution a name
+    # all names at once: five times as fast as one substitution a name
     parts = _NUMBER.split("\0".join(names))
-    numbers = {number: _by_value(number) for number in set(parts[1::2])}
-    parts[1::2] = [numbers[number] for number in parts[1::2]]
+    # how many digits there are goes before them, so that the order as text is that of values; 0 separates folders
+    length = [chr(1 + digits) for digits in range(1 + max(map(len, parts[1::2]), default=0))]
+    parts[1::2] = [length[len(digits)] + digits for digits in [number.lstrip("0") for number in parts[1::2]]]
     # "/" becomes the lowest character, so that a folder's content stays together
     keys = [key.replace("/", "\0") for key in "".join(parts).split("\0")]
     return [names[position] for position in sorted(range(len(names)), key=keys.__getitem__)]
-
-
-def _by_value(number: str) -> str:
-    """Digits whose order as text is that of their values: the number of digits goes first."""
-    digits = number.lstrip("0")
-    # 1 + ...: 0 is the separator of folders
-    return chr(1 + len(digits)) + digits

@@ -76,14 +76,14 @@ def decode_in_order(listing: PictureListing, target: PictureFormat, workers: int
 
 
 def _decoded(listing: PictureListing, target: PictureFormat, start: int, length: int) -> DecodedPart:
-    files = listing.files[start : start + length]
-    pixels = np.empty((len(files), *target.shape), np.uint8)
+    positions = range(start, min(start + length, len(listing.files)))
+    pixels = np.empty((len(positions), *target.shape), np.uint8)
     bad: list[BadPicture] = []
-    for position, file in enumerate(files, start):
+    for position in positions:
         try:
-            pixels[position - start - len(bad)] = decode(listing.read(file), target)
+            pixels[position - start - len(bad)] = decode(listing.read(listing.files[position]), target)
         except PictureError as error:
             bad.append(BadPicture(position, str(error)))
         except OSError as error:
             bad.append(BadPicture(position, f"it cannot be read: {error.strerror or error}"))
-    return DecodedPart(pixels[: len(files) - len(bad)], bad)
+    return DecodedPart(pixels[: len(positions) - len(bad)], bad)

@@ -30,7 +30,7 @@ def module(tmp_path: Path) -> "partial[ImageFolderDataModule]":
 def names(data: ImageFolderDataModule, split: str) -> set[str]:
     """The files of a split."""
     data.setup()
-    return {data._files[position].name for position in data.splits[split].tolist()}
+    return {data.listing.files.names[position] for position in data.splits[split].tolist()}
 
 
 def test_classes_and_pixels(folder: Path, module: "partial[ImageFolderDataModule]") -> None:

@@ -29,7 +29,8 @@ from datamodules.loader import BatchLoader, BatchSampler
 from datamodules.pictures import cache, new_folder, threads
 from datamodules.pictures.cache import CachedPictures, cache_key, cached_pictures
 from datamodules.pictures.decoding import PictureFormat, decode
-from datamodules.pictures.listing import PictureFile, PictureListing, list_pictures
+from datamodules.pictures.files import PictureFile, PictureFiles
+from datamodules.pictures.listing import PictureListing, list_pictures
 from datamodules.pictures.mapping import allowed_memory
 from tests.processes import CONTEXT
 
@@ -126,7 +127,7 @@ def test_pictures_in_a_zip(photos: Path, tmp_path: Path) -> None:
 
 
 def listing_of(*files: PictureFile, source: str = "/photos", prefix: str = "") -> PictureListing:
-    return PictureListing(Path(source), prefix, files, ())
+    return PictureListing(Path(source), prefix, PictureFiles.of(*files), ())
 
 
 A, B = PictureFile("a.png", 10, 5, None, None), PictureFile("b.png", 11, 6, None, None)
