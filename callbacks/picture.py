@@ -87,7 +87,7 @@ class PictureCallback(Callback):
         path = self.folder / f"{name}_{when}.png"
         figure.savefig(path, bbox_inches="tight", pad_inches=0.05)
         for logger in trainer.loggers:
-            log_picture(logger, f"pictures/{name}", figure, path, trainer.global_step)
+            log_picture(logger, f"pictures/{name}", path, trainer.global_step)
         return path
 
     def _draw_epoch(self, trainer: Trainer, module: LightningModule, epoch: int) -> None:

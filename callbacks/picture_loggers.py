@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_warn
-from matplotlib.figure import Figure
+from PIL import Image
 
 
-def log_picture(logger: Logger, name: str, figure: Figure, path: Path, step: int) -> None:
+def log_picture(logger: Logger, name: str, path: Path, step: int) -> None:
     """Show a picture in a logger's dashboard: TensorBoard, W&B, MLflow, Comet, LitLogger; others are left alone.
 
     A logger that fails does not end the run: this warns, and says where the picture is.
@@ -16,8 +17,7 @@ def log_picture(logger: Logger, name: str, figure: Figure, path: Path, step: int
     Args:
         logger: any logger.
         name: of the picture in the dashboard, such as "pictures/samples".
-        figure: the picture.
-        path: of the same picture as a file.
+        path: of the picture, a PNG.
         step: of the run.
 
     Example:
@@ -26,13 +26,14 @@ def log_picture(logger: Logger, name: str, figure: Figure, path: Path, step: int
         ...
         ...     def log_image(self, key, images, step):
         ...         print(key, images, step)
-        >>> log_picture(Dashboard(), "pictures/samples", Figure(), Path("samples.png"), 7)
+        >>> log_picture(Dashboard(), "pictures/samples", Path("samples.png"), 7)
         pictures/samples ['samples.png'] 7
     """
     try:
         if isinstance(logger, TensorBoardLogger):
-            # the figure is not pyplot's, so there is nothing to close
-            logger.experiment.add_figure(name, figure, step, close=False)
+            # the pixels of the file: to draw the figure again would take as long as to draw it
+            with Image.open(path) as image:
+                logger.experiment.add_image(name, np.asarray(image.convert("RGB")), step, dataformats="HWC")
         elif callable(getattr(logger, "log_image", None)):  # WandbLogger.log_image(key, images, step)
             logger.log_image(key=name, images=[str(path)], step=step)  # type: ignore[attr-defined]
         else:
