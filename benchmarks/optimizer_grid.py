@@ -6,7 +6,7 @@ of the 12,000 held-out images after the last epoch picks the best run of each op
 seeds, and these three alone are reported on the test split.
 
 Before the grid, each optimizer is trained on all 60,000 images in batches of 100 at 1e-3, three seeds, as the
-coursework's check had it; nothing is picked there.
+coursework's check had it; nothing is picked there. All 68 runs take about an hour and a quarter of one CPU core.
 
 Each finished run is a line of runs.jsonl in the folder of --out. A run that is there is not made again: after an
 interruption the same command goes on, and loses the one run that it was in. Several processes share the work as

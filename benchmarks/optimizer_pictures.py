@@ -1,6 +1,7 @@
 """Losses of a grid of trainings as one picture: rows batch sizes, columns optimizers, a line a learning rate."""
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 Lines = dict[tuple[int, str, float], list[float]]
 """By batch size, optimizer and learning rate: a loss an epoch."""
@@ -34,7 +35,10 @@ def draw(lines: Lines, title: str) -> Figure:
         axes.set_ylabel(f"batch size {size}")
     for axes in panels.flat:
         axes.set_yscale("log")
-        axes.grid(alpha=0.3, which="both")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.grid(alpha=0.3)
     figure.supxlabel("epochs")
     handles, labels = panels[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, title="learning rate", loc="outside right upper", frameon=False)
