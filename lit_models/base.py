@@ -22,7 +22,7 @@ from lit_models.batch import as_labels, split_batch
 from lit_models.checks import check_images, check_label_range, check_unit_range
 from lit_models.metrics import reset
 from lit_models.recipe import build, describe, read_checkpoint, recipe_of
-from lit_models.resuming import close_epoch
+from lit_models.resuming import class_path, close_epoch, same_optimizers
 
 STAGES = ("train", "val", "test")
 _EVALUATION_SEED = 1
@@ -356,14 +356,14 @@ class BaseModule(LightningModule):
                 "this model is frozen, as load_model gives it: call model.requires_grad_(True) to train it"
             )
         saved = self._optimizer_names
-        self._optimizer_names = [type(optimizer).__name__ for optimizer in self.trainer.optimizers]
+        self._optimizer_names = [class_path(optimizer) for optimizer in self.trainer.optimizers]
         resumes = self._resumes and bool(getattr(self.trainer, "ckpt_path", None))
         if resumes and self._cut_after:
             rank_zero_warn(
                 f"the run before ended in an epoch, after {self._cut_after} batches of it (max_steps or max_time): "
                 "this run begins with the next epoch, and the others are left out"
             )
-        if resumes and saved != self._optimizer_names:
+        if resumes and not same_optimizers(saved, self._optimizer_names):
             raise ValueError(
                 f"the checkpoint is of a run with {saved}, this run has {self._optimizer_names}: resume with the same "
                 "optimizer, or start a new run from the checkpoint's weights (load_model)"

@@ -1,5 +1,6 @@
-"""Repair of Lightning's loop state in checkpoints, so that a run resumes from any of them."""
+"""What a run that resumes needs of its checkpoint: loop state that is whole, and optimizers of the same kind."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_warn
@@ -44,3 +45,26 @@ def close_epoch(checkpoint: dict[str, Any]) -> int:
             "checkpoint of an epoch's last batch may repeat batches; go on from one of an epoch's end (last.ckpt)"
         )
     return 0
+
+
+def class_path(thing: Any) -> str:
+    """Where the class of a thing is imported from.
+
+    Example:
+        >>> class_path(torch.nn.ReLU())
+        'torch.nn.modules.activation.ReLU'
+    """
+    return f"{type(thing).__module__}.{type(thing).__qualname__}"
+
+
+def same_optimizers(saved: Sequence[str], class_paths: Sequence[str]) -> bool:
+    """Whether a checkpoint's optimizers are of these classes; older checkpoints have names without modules.
+
+    Example:
+        >>> same_optimizers(["torch.optim.adam.Adam"], ["optim.adam.Adam"])
+        False
+        >>> same_optimizers(["Adam"], ["torch.optim.adam.Adam"])
+        True
+    """
+    bare = [path.rpartition(".")[2] for path in class_paths]
+    return list(saved) in (list(class_paths), bare)

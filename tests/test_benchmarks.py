@@ -12,7 +12,8 @@ import pytest
 import torch
 from lightning.pytorch import Trainer
 
-from benchmarks import beta_search, growth, images, label_agreement, start, table
+from benchmarks import beta_search, growth, images, label_agreement, optimizer_grid, start, table
+from benchmarks.optimizer_run import Losses, Run, evaluate, fit
 from benchmarks.rate_distortion import Dot, draw
 from benchmarks.turns import Clock, Memory, Setting, take_turns
 from datamodules import FashionMNISTDataModule, MNISTDataModule
@@ -77,6 +78,16 @@ def test_a_row_of_the_table(
         (beta_search, ["--betas", "1", "-1"], "argument --betas: must be finite numbers, at least 0, got -1"),
         (beta_search, ["--grid", "0"], "argument --grid: must be finite numbers, at least 1e-09, got 0"),
         (beta_search, ["--epochs", "0"], "argument --epochs: must be a whole number, at least 1, got 0"),
+        (optimizer_grid, ["--data_dir", "nowhere"], "--data_dir must hold MNIST/raw, which is not in 'nowhere': give"),
+        (optimizer_grid, ["--rates", "1e-3", "0"], "argument --rates: must be finite numbers above 0, got 0"),
+        (optimizer_grid, ["--rates", "fast"], "argument --rates: must be finite numbers above 0, got fast"),
+        (optimizer_grid, ["--batch_sizes", "0"], "argument --batch_sizes: must be whole numbers, at least 1, got 0"),
+        (
+            optimizer_grid,
+            ["--optimizers", "SGD"],
+            "argument --optimizers: invalid choice: 'SGD' .choose from '?Momentum",
+        ),
+        (optimizer_grid, ["--part", "3/2"], "argument --part: must be k/n with 1 <= k <= n, as 1/2, got 3/2"),
         (images, ["--images", "0"], "argument --images: must be a whole number, at least 1, got 0"),
         (images, ["--turns", "0"], "argument --turns: must be a whole number, at least 1, got 0"),
         (table, ["--epochs", "1"], "argument --epochs: must be a whole number, at least 2, got 1"),
@@ -234,3 +245,74 @@ def test_decoding_once_is_measured_beside_decoding_every_epoch(
         middle, least, most = (float(figure.replace(",", "")) for figure in figures)
         assert 0 < least <= middle <= most
     assert re.search(r"On disk: photos 0\.[2-5] MB, decoded 0\.1 MB", said)
+
+
+def test_the_grid_of_optimizers_goes_on_after_a_kill_and_reports_the_test_split_of_the_chosen(
+    fake_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two optimizers, two sizes, two rates, two seeds: 4 runs of the check, 8 of the grid, 2 more seeds of the best."""
+    made: list[Run] = []
+    killed_at = 6
+
+    def pretend(run: Run, data_dir: str) -> Losses:
+        if len(made) == killed_at:
+            raise KeyboardInterrupt
+        made.append(run)
+        held_out = run.lr * run.batch_size if run.optimizer == "Adam" else 1 / (run.lr * run.batch_size)
+        return Losses([1.0, 0.5], [held_out] * bool(run.val_fraction), 0.1, 0.001 * run.batch_size, 1.0)
+
+    monkeypatch.setattr(optimizer_grid, "fit", pretend)
+    words = ["--optimizers", "Momentum", "Adam", "--batch_sizes", "4", "64", "--rates", "0.1", "0.2", "--seeds", "2"]
+    command = ["optimizer_grid", "--data_dir", str(fake_data), "--out", str(tmp_path), *words]
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(KeyboardInterrupt):
+        optimizer_grid.main()
+    with (tmp_path / "runs.jsonl").open("a") as file:
+        file.write('[{"optimizer": "Adam", "lr": 0.1, "bat')  # killed while it wrote
+    killed_at = 100
+    monkeypatch.setattr(sys, "argv", [*command, "--part", "2/2"])
+    optimizer_grid.main()
+    assert len(made) == 6 + 3, "every second one of the six that are missing"
+    assert not list(tmp_path.glob("*.png"))
+    monkeypatch.setattr(sys, "argv", command)
+    optimizer_grid.main()
+    assert len(made) == len(set(made)) == 14
+    said = capsys.readouterr().out
+    assert "left out a line that was cut short" in said
+    best = said.split("best of each")[1]
+    assert re.findall(r"^\| (\w+) \| (\d+) \| ([\d.]+) \|.* ([\d.]+) \+- 0.00 \|$", best, re.MULTILINE) == [
+        ("Momentum", "64", "0.2", "6.40"),
+        ("Adam", "4", "0.1", "0.40"),
+    ]
+    assert {path.name for path in tmp_path.glob("*.png")} == {
+        "optimizer_grid_train.png",
+        "optimizer_grid_validation.png",
+    }
+
+
+def test_a_run_of_the_grid_of_optimizers(fake_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    losses = fit(Run("Momentum", 0.01, 16, epochs=3), str(fake_data))
+    assert len(losses.train) == len(losses.val) == 3
+    assert losses.train[2] < losses.train[0]
+    assert losses.last == losses.val[2] < losses.val[0]
+    again = fit(Run("Momentum", 0.01, 16, epochs=3), str(fake_data))
+    assert again._replace(seconds=0) == losses._replace(seconds=0)
+    without = fit(Run("Momentum", 0.01, 16, epochs=1, val_fraction=0.0), str(fake_data))
+    assert without.val == []
+    wild = fit(Run("Nesterov", 1e18, 16, epochs=2), str(fake_data))
+    assert wild.last == wild.test == math.inf
+    assert len(wild.train) < 2
+
+
+def test_losses_of_a_split_are_means_over_its_images(fake_data: Path) -> None:
+    class Sure(torch.nn.Module):
+        """Takes every image for a 3, with a probability of one half."""
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return (torch.eye(10)[3] * math.log(9)).expand(len(x), 10)
+
+    data = MNISTDataModule(str(fake_data))
+    data.setup()
+    loss, accuracy = evaluate(Sure(), data, "test")
+    assert accuracy == pytest.approx(0.1)
+    assert loss == pytest.approx(0.1 * math.log(2) + 0.9 * math.log(18), rel=1e-6)

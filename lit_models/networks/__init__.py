@@ -9,6 +9,7 @@ from lit_models.networks.maps import MapDecoder, MapEncoder
 from lit_models.networks.mlp import MLPDecoder, MLPEncoder
 from lit_models.networks.pooled import PooledConvEncoder
 from lit_models.networks.residual import ResidualDecoder, ResidualEncoder
+from lit_models.networks.shallow import ShallowConvEncoder
 
 __all__ = [
     "ConvDecoder",
@@ -30,5 +31,6 @@ __all__ = [
     "PooledConvEncoder",
     "ResidualDecoder",
     "ResidualEncoder",
+    "ShallowConvEncoder",
     "StandardizedLinear",
 ]

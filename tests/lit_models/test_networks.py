@@ -17,6 +17,7 @@ from lit_models.networks import (
     MLPDecoder,
     MLPEncoder,
     PooledConvEncoder,
+    ShallowConvEncoder,
 )
 
 ENCODERS = [
@@ -27,6 +28,7 @@ ENCODERS = [
     DCGANDiscriminator,
     partial(DCGANDiscriminator, first_norm=True, pool=4, kernels=[4, 4, 4, 3]),
     PooledConvEncoder,
+    partial(ShallowConvEncoder, channels=3, kernel_size=3, mean=0.5, std=0.25),
     partial(MapClassifier, channels=[4, 6], strides=[1, 2], head_channels=[6, 8], hidden_dims=[8], pool_after=1),
 ]
 DECODERS = [
@@ -148,3 +150,33 @@ def test_a_network_without_features_says_so() -> None:
     with pytest.raises(NotImplementedError, match=r"Bare has no features\(x, condition\), which codes are made of"):
         model.encode(torch.rand(2, 1, 28, 28))
     assert LitVAE((1, 28, 28), encoder=Bare).encode(torch.rand(2, 1, 28, 28)).shape == (2, 20)
+
+
+def test_the_shallow_network_is_the_courseworks_and_standardizes_by_itself() -> None:
+    torch.manual_seed(0)
+    network = ShallowConvEncoder((1, 28, 28), 10, mean=0.1307, std=0.3081).double()
+    assert network.head.in_features == 1352
+    assert sum(parameter.numel() for parameter in network.parameters()) == 8 * 5 + 13530
+    x = torch.rand(3, 1, 28, 28, dtype=torch.float64)
+    convolution = network.body[0]
+    wanted = nn.functional.conv2d((x - 0.1307) / 0.3081, convolution.weight, convolution.bias).relu()
+    wanted = network.head(nn.functional.max_pool2d(wanted, 2).flatten(1))
+    torch.testing.assert_close(network(x), wanted)
+    network(x).sum().backward()
+    assert all(parameter.grad.abs().max() > 0 for parameter in network.parameters())
+    conditional = ShallowConvEncoder((3, 3, 5), 2, condition_dim=4, channels=6)
+    assert conditional(torch.rand(1, 3, 3, 5), torch.rand(1, 4)).shape == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "message"),
+    [
+        ((1, 28, 28), {"channels": 0}, "channels and kernel_size must be at least 1, got 0 and 2"),
+        ((1, 28, 28), {"kernel_size": 0}, "channels and kernel_size must be at least 1, got 8 and 0"),
+        ((1, 28, 28), {"std": 0.0}, r"std must be above 0, got 0\.0"),
+        ((1, 2, 28), {}, r"image_shape must have height and width of at least 3, kernel_size \+ 1, got \(1, 2, 28\)"),
+    ],
+)
+def test_the_shallow_network_refuses_in_words(shape: tuple[int, int, int], options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ShallowConvEncoder(shape, 10, **options)
