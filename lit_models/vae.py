@@ -23,8 +23,9 @@ from lit_models.checks import (
 from lit_models.functional.elbo import bernoulli_nll, gaussian_nll, normal_log_density, reparameterize, squared_error
 from lit_models.functional.importance import ImportanceEstimate, importance_estimate, importance_weighted_bound
 from lit_models.functional.precision import wide
+from lit_models.label_term import LabelTerm
 from lit_models.metrics import ActiveUnits, EpochMeans
-from lit_models.networks import DecoderCallable, EncoderCallable, MLPDecoder, MLPEncoder
+from lit_models.networks import ConvEncoder, DecoderCallable, EncoderCallable, MLPDecoder, MLPEncoder
 from lit_models.networks.base import make_decoder, make_encoder
 from lit_models.networks.prior import GaussianMixture, StandardNormal
 
@@ -40,9 +41,14 @@ class LitVAE(BaseModule):
 
     Images are in [0, 1], shape (N, C, H, W), in and out. Labels are whole numbers, shape (N,).
 
+    With `label_weight` a conditional model's loss also has `label_weight * label_loss`: the cross-entropy of a
+    classifier, which is trained along on the real images, of new samples for the class asked. The negative ELBO is
+    then `reconstruction + kl`, not `loss`.
+
     Logged for each of train, val and test, over the whole epoch: `loss`, `reconstruction` and `kl`, the ELBO's terms
-    whatever k is, and `active_units`; in test, with `likelihood_samples`, also `log_likelihood` and
-    `effective_sample_size`. `kl` is exact for one draw and the standard prior, else estimated from the draws.
+    whatever k is, `active_units`, and `label_loss` where it has a weight; in test, with `likelihood_samples`, also
+    `log_likelihood` and `effective_sample_size`. `kl` is exact for one draw and the standard prior, else estimated from
+    the draws.
 
     Args:
         image_shape: (C, H, W) of the images.
@@ -68,6 +74,9 @@ class LitVAE(BaseModule):
         elbo_warmup_epochs: epochs at the start of training that take one draw: the ELBO costs a k-th of the bound of k
             draws, which can go on from there (Burda et al., table 2). Validation and test always take k.
         likelihood_samples: draws for `test/log_likelihood`; 0 leaves it out.
+        label_weight: weight of the label term, at least 0, in nats per image for a nat of the classifier's
+            cross-entropy; 0 for none. For a conditional model alone.
+        label_classifier: makes the classifier of the label term, from images to num_classes logits.
         optimizer: see `BaseModule`; Adam with learning rate 1e-3 by default.
         lr_scheduler: see `BaseModule`.
 
@@ -78,7 +87,7 @@ class LitVAE(BaseModule):
 
     Source: D. P. Kingma, M. Welling, arXiv:1312.6114; C-VAE: K. Sohn, H. Lee, X. Yan, NeurIPS 2015, whose prior
     p(z | y) is learned, as "mixture" with one component has it; IWAE: Y. Burda, R. Grosse, R. Salakhutdinov,
-    arXiv:1509.00519.
+    arXiv:1509.00519; label term: see `LabelTerm`.
 
     Example:
         >>> model = LitVAE((1, 28, 28), latent_dim=2, conditional=True)
@@ -105,6 +114,8 @@ class LitVAE(BaseModule):
         importance_samples: int = 1,
         elbo_warmup_epochs: int = 0,
         likelihood_samples: int = 0,
+        label_weight: float = 0.0,
+        label_classifier: EncoderCallable = ConvEncoder,
         optimizer: OptimizerCallable = torch.optim.Adam,
         lr_scheduler: LRSchedulerCallable | None = None,
     ) -> None:
@@ -120,8 +131,14 @@ class LitVAE(BaseModule):
         check_count("elbo_warmup_epochs", elbo_warmup_epochs, 0)
         check_at_least("prior_lr_factor", prior_lr_factor, 0)
         check_weight("beta", beta, "1 gives the ELBO")
+        check_at_least("label_weight", label_weight, 0)
         if conditional:
             check_classes(num_classes)
+        elif label_weight:
+            raise ValueError(
+                f"label_weight={label_weight} is for a conditional model, this one is asked for no class: "
+                "set conditional=True, or leave it out"
+            )
         self.latent_dim = latent_dim
         self.conditional = self.needs_labels = conditional
         self.num_classes = num_classes
@@ -131,6 +148,7 @@ class LitVAE(BaseModule):
         self.importance_samples = importance_samples
         self.elbo_warmup_epochs = elbo_warmup_epochs
         self.likelihood_samples = likelihood_samples
+        self.label_weight = label_weight
         self.prior_lr_factor = prior_lr_factor
 
         condition_dim = num_classes if conditional else 0
@@ -141,6 +159,9 @@ class LitVAE(BaseModule):
             self.prior = GaussianMixture(latent_dim, num_components, condition_dim)
         if likelihood == "gaussian":
             self.log_scale = nn.Parameter(torch.tensor(math.log(0.2)))
+        self.label_term = LabelTerm(self.image_shape, num_classes, label_classifier) if label_weight else None
+        if label_weight:
+            self.add_figures(label=EpochMeans(["label_loss"]))
         self.add_figures(means=EpochMeans(["loss", "reconstruction", "kl"]), active_units=ActiveUnits(latent_dim))
         if likelihood_samples:
             self.add_figures("test", likelihood=EpochMeans(["log_likelihood", "effective_sample_size"]))
@@ -291,12 +312,23 @@ class LitVAE(BaseModule):
             reconstruction, kl = reconstructions.mean(), log_ratios.mean()
             loss = -importance_weighted_bound(-reconstructions - weight * log_ratios).mean()
         figures = self.figures(stage)
+        label_loss, own = self._label_losses(x, y, stage)
+        loss = loss + self.label_weight * label_loss
         figures["means"].update([loss, reconstruction, kl], len(x))
         figures["active_units"].update(mu)
         if stage == "test" and self.likelihood_samples:
             estimate = self.log_likelihood(x, y, self.likelihood_samples)
             figures["likelihood"].update([value.mean() for value in estimate], len(x))
-        return loss
+        return loss + own
+
+    def _label_losses(self, x: Tensor, y: Tensor | None, stage: str) -> tuple[Tensor | float, Tensor | float]:
+        """The classifier's cross-entropy of as many samples as images, and in training its own of the images."""
+        if self.label_term is None:
+            return 0.0, 0.0
+        made = self._decode(self.prior.sample(len(x), y).detach(), y).sigmoid()
+        label_loss = self.label_term(made.to(x.dtype), y)
+        self.figures(stage)["label"].update([label_loss], len(x))
+        return label_loss, self.label_term.learn(x, y) if stage == "train" else 0.0
 
     def build_optimizer(self) -> Optimizer:
         """See `BaseModule`; a mixture's parameters are a group with a learning rate of its own."""
