@@ -22,7 +22,7 @@ from datamodules.pictures.mapping import mapped
 from datamodules.pictures.new_folder import new_folder, remove_folder
 from datamodules.pictures.threads import BadPicture, decode_in_order
 
-_FORMAT = 1  # goes up where the files of an entry, or the pixels that this code makes of a picture, change
+_FORMAT = 2  # goes up where the files of an entry, or the pixels that this code makes of a picture, change
 _MB = 1e6
 
 OnError = Literal["raise", "skip"]
