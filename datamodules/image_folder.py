@@ -27,8 +27,7 @@ class ImageFolderDataModule(ImageDataModule):
 
     Where there is no `test/`, pictures are set aside as the test split by a hash of their names, which include their
     folders, whatever `split_seed` is; validation by a hash of names and `split_seed`. So a picture that is added moves
-    no other to another split. The shares are met on average, by at least
-    one picture each.
+    no other to another split. The shares are met on average, by at least one picture each.
 
     A batch is `(images, labels)`: floats in [0, 1], shape (B, C, S, S), and int64 class indices, shape (B,). Without
     classes `num_classes` is 0, and labels are 0.
@@ -45,7 +44,8 @@ class ImageFolderDataModule(ImageDataModule):
         on_error: what a file that is no usable picture does: "raise" lists all such files in one error; "skip" leaves
             them out, and lists them in skipped.txt beside the decoded pictures, up to 1% of all.
         workers: threads that decode; None for one a core.
-        cache_dir: folder of decoded pictures; by default lit-generative/pictures in $XDG_CACHE_HOME or ~/.cache.
+        cache_dir: folder of decoded pictures, outside `data_dir`; by default lit-generative/pictures in $XDG_CACHE_HOME
+            or ~/.cache.
         batch_size: see `ImageDataModule`, as all that follow.
         val_fraction: share of the pictures not in the test split.
         train_fraction: see `ImageDataModule`.
@@ -64,11 +64,11 @@ class ImageFolderDataModule(ImageDataModule):
         >>> from pathlib import Path
         >>> from tempfile import TemporaryDirectory
         >>> from PIL import Image
-        >>> with TemporaryDirectory() as folder:
+        >>> with TemporaryDirectory() as folder, TemporaryDirectory() as cache:
         ...     for name in ("cat", "dog"):
         ...         (Path(folder) / name).mkdir()
         ...         Image.new("RGB", (100, 80)).save(Path(folder) / name / "1.png")
-        ...     data = ImageFolderDataModule(folder, image_size=32, test_fraction=0, val_fraction=0, cache_dir=folder)
+        ...     data = ImageFolderDataModule(folder, image_size=32, test_fraction=0, val_fraction=0, cache_dir=cache)
         ...     data.setup()
         >>> data.class_names, data.split("train")[0].shape
         (('cat', 'dog'), torch.Size([2, 3, 32, 32]))

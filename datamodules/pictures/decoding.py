@@ -52,7 +52,7 @@ _TURNS = {
 
 # What brings the samples of a PNG, by Pillow's name of their kind, to 8 bits. Pillow does so with the samples, but not
 # with the one colour that is transparent.
-_TO_8_BITS = {"L;2": 85.0, "L;4": 17.0, "RGB;16B": 1 / 256}
+_PNG_SCALES = {"L;2": 85.0, "L;4": 17.0, "RGB;16B": 1 / 256}
 
 _LONGEST = 1000  # longer side over shorter
 _TOO_LARGE = "Make it smaller, or raise PIL.Image.MAX_IMAGE_PIXELS"
@@ -170,8 +170,8 @@ def _load(data: bytes, target: PictureFormat) -> ImageFile:
         image.draft(target.mode, _twice(image.size, target))
     kind = image.tile[0].args if isinstance(image, PngImageFile) and image.tile else None
     image.load()
-    if kind in _TO_8_BITS and "transparency" in image.info:
-        transparent = np.multiply(image.info["transparency"], _TO_8_BITS[str(kind)]).astype(int).tolist()
+    if kind in _PNG_SCALES and "transparency" in image.info:
+        transparent = np.multiply(image.info["transparency"], _PNG_SCALES[str(kind)]).astype(int).tolist()
         image.info["transparency"] = tuple(transparent) if isinstance(transparent, list) else transparent
     return image
 

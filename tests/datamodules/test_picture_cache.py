@@ -274,6 +274,15 @@ def test_bad_arguments(photos: Path, place: Path) -> None:
         cached_pictures(listing, SMALL, cache_dir="~nobody_of_this_name/cache")
 
 
+@pytest.mark.parametrize("below", ["", "cache", "cat/cache"])
+def test_a_place_among_the_pictures(below: str, photos: Path) -> None:
+    """The next run would find another folder beside those of the pictures, and other classes."""
+    with pytest.raises(ValueError, match=r"cache_dir=.* lies among the pictures of .*/photos.*--data.cache_dir"):
+        cached_pictures(list_pictures(photos), SMALL, cache_dir=photos / below)
+    assert cached_pictures(list_pictures(photos), SMALL, cache_dir=photos / ".cache" / below).images.shape[0] == 40
+    assert len(list_pictures(photos).files) == 40
+
+
 def test_a_place_that_is_no_folder(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for place in (tmp_path / "file", tmp_path / "file" / "below"):
