@@ -186,6 +186,8 @@ def _build(entry: Path, listing: PictureListing, target: PictureFormat, on_error
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
         if entry.exists():
+            if _opened(entry, len(listing.files), target.shape) is not None:
+                return  # another run has put it there since it was looked for
             rank_zero_info(f"{printable(str(entry))} is damaged, and made anew")
             remove_folder(entry)
         _announce(entry, listing, target)

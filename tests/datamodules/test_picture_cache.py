@@ -259,6 +259,19 @@ def test_names_that_are_no_text_are_shown_on_one_line(photos: Path, place: Path)
     assert names == ["\\udcff.png", "a\\nb.png"]
 
 
+def test_an_entry_that_another_run_completes_between_two_looks(
+    photos: Path, place: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listing, opened = list_pictures(photos), cache._opened
+    theirs = cached_pictures(listing, SMALL, cache_dir=place)
+    answers = iter([None])  # it is not there yet at the first look
+    monkeypatch.setattr(cache, "_opened", lambda *arguments: next(answers, opened(*arguments)))
+    monkeypatch.setattr(threads, "decode", no_decoding)
+    made = theirs.folder.stat().st_ino
+    assert cached_pictures(listing, SMALL, cache_dir=place).folder.stat().st_ino == made
+    assert len(said) == 1
+
+
 # --- arguments and places that cannot be
 
 
