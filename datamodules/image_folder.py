@@ -141,12 +141,14 @@ class ImageFolderDataModule(ImageDataModule):
         kept = self._pictures.kept.tolist()
         files = self.listing.files
         names, given = [files.names[position] for position in kept], [files.splits[position] for position in kept]
-        if "test" in given:
+        by_folder = "test" in files.splits  # also where all of them were skipped
+        if by_folder:
             is_test = torch.tensor([split == "test" for split in given])
         else:
             is_test = hash_subset(names, self.test_fraction, "test")
         if is_test.all():
-            raise ValueError("all pictures are test pictures, none is left to train on: put those into train/")
+            remedy = "put those into train/" if by_folder else "use a smaller --data.test_fraction, or 0"
+            raise ValueError(f"all pictures are test pictures, none is left to train on: {remedy}")
         is_val = torch.zeros_like(is_test)
         rest = [name for name, test in zip(names, is_test.tolist(), strict=True) if not test]
         is_val[~is_test] = hash_subset(rest, self.val_fraction, f"val {self.split_seed}")

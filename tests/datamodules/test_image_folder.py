@@ -102,6 +102,28 @@ def test_three_pictures_fill_the_splits_that_are_asked_for(
     assert data.has_split("train")
 
 
+@pytest.mark.parametrize(("count", "words"), [(1, "test_fraction, or 0"), (2, "no training image of 1.* or 0")])
+def test_too_few_pictures_for_all_splits(
+    count: int, words: str, tmp_path: Path, module: "partial[ImageFolderDataModule]"
+) -> None:
+    for number in range(count):
+        write_picture(tmp_path / "few" / f"{number}.png")
+    with pytest.raises(ValueError, match=words):
+        module(str(tmp_path / "few")).setup()
+
+
+def test_test_pictures_that_were_all_skipped_are_not_replaced(
+    folder: Path, tmp_path: Path, module: "partial[ImageFolderDataModule]"
+) -> None:
+    (tmp_path / "sets").mkdir()
+    folder.rename(tmp_path / "sets" / "train")
+    bad = write_picture(tmp_path / "sets" / "test" / "cat" / "bad.png")
+    bad.write_bytes(b"")
+    data = module(str(tmp_path / "sets"), on_error="skip")
+    data.setup()
+    assert not data.has_split("test")
+
+
 def test_given_test_pictures_are_the_test_split(tmp_path: Path, module: "partial[ImageFolderDataModule]") -> None:
     for split, count in (("train", 10), ("test", 3)):
         for number in range(count):
