@@ -75,8 +75,8 @@ def cached_pictures(
             or `~/.cache`.
 
     Raises:
-        ValueError: the listing is empty, an argument is out of range, `cache_dir` lies in the listed folder, or files are
-            no pictures.
+        ValueError: the listing is empty, an argument is out of range, `cache_dir` lies in the listed folder, or files
+            are no pictures.
         OSError: the cache cannot be written, or the disk is too small.
 
     Example:

@@ -39,8 +39,8 @@ def read_tables(
         read: gives the bytes of a file.
 
     Raises:
-        ValueError: a table is no such table, names nothing, contradicts another one, names a file twice or one that is not
-            there.
+        ValueError: a table is no such table, names nothing, contradicts another one, names a file twice or one that
+            is not there.
 
     Example:
         >>> found = Found({"a.png": (1, 1), "b.png": (1, 1)}, others=["metadata.csv"])
