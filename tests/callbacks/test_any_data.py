@@ -208,6 +208,14 @@ def test_data_without_classes_have_no_labels(tmp_path: Path, capsys: pytest.Capt
     assert pictures(tmp_path) == {"tsne_mean_epoch001.png"}
 
 
+def test_names_of_classes_are_no_formulas(tmp_path: Path) -> None:
+    data = DigitsDataModule(batch_size=100)
+    data.class_names = ("$5_$", r"$\x$", "a$", "_b", "c\nd", *"56789")
+    trainer = make_trainer(tmp_path, *everything(), epochs=1)
+    trainer.fit(Reads(conditional=True), datamodule=data)
+    assert len(pictures(tmp_path)) == 5
+
+
 def test_bfloat16_is_drawn_and_measured(tmp_path: Path) -> None:
     data = DigitsDataModule(batch_size=100)
     trainer = make_trainer(tmp_path, *everything(), epochs=1, precision="bf16-true")
