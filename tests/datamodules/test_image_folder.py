@@ -172,6 +172,7 @@ def test_grey_and_binarized(folder: Path, module: "partial[ImageFolderDataModule
     data.setup()
     assert data.image_shape == (1, 8, 8)
     assert set(data.split("val")[0].unique().tolist()) <= {0, 255}
+    assert data.tensors["train"][0] is data.tensors["test"][0]  # drawn once, as they are the same pictures
 
 
 def test_two_processes_see_all_pictures_once(folder: Path, module: "partial[ImageFolderDataModule]") -> None:
