@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -233,4 +234,16 @@ def test_a_flat_folder_and_a_conditional_model(tmp_path: Path) -> None:
     for model in ("LitVAE", "LitGAN"):
         with pytest.raises(ValueError, match=said):
             train.main(words(tmp_path, tmp_path / "flat", f"--model={model}", "--model.conditional=true"))
+    with pytest.raises(ValueError, match=r"at least 2, got 0: use data with classes .for pictures, a folder for each"):
+        train.main(words(tmp_path, tmp_path / "flat", "--model=LitClassifier"))
     train.main(words(tmp_path, tmp_path / "flat", "--model=LitVAE"))
+
+
+@pytest.mark.filterwarnings("ignore:predict without --ckpt_path")
+def test_codes_of_pictures_without_classes_have_no_labels(tmp_path: Path) -> None:
+    for number in range(4):
+        write_picture(tmp_path / "flat" / f"{number}.png")
+    given = [word for word in words(tmp_path, tmp_path / "flat", "--model=LitVAE")[1:] if "max_epochs" not in word]
+    train.main(["predict", *given])
+    with np.load(next(tmp_path.rglob("codes.npz"))) as file:
+        assert list(file) == ["codes"]
