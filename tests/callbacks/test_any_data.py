@@ -206,6 +206,7 @@ def test_data_without_classes_have_no_labels(tmp_path: Path, capsys: pytest.Capt
     assert all(y is None for _, y in batches(trainer, trainer.lightning_module, "test"))
     assert "nearest" not in capsys.readouterr().err
     assert pictures(tmp_path) == {"tsne_mean_epoch001.png"}
+    assert all(y is not None for _, y in batches(trainer, Reads(conditional=True), "test"))
 
 
 def test_names_of_classes_are_no_formulas(tmp_path: Path) -> None:
