@@ -56,8 +56,9 @@ def batches(
     The data are, in this order: a data module's `loader(split, sharded=...)` where it has one; else the split's loaders
     as the Trainer runs them, several one after the other. A data module that is not sharded is asked for new ones.
     Of a stream, whose length nobody knows, these are the first 1,000 batches. Where the data module says that it has no
-    classes (`num_classes` 0), there are no labels, whatever its batches hold in their place; but a conditional model gets
-    them. Training's random state stays as it is, and what the loaders shuffle comes in the same order each time.
+    classes (`num_classes` 0), there are no labels, whatever its batches hold in their place; a conditional model gets
+    them all the same. Training's random state stays as it is, and what the loaders shuffle comes in the same order each
+    time.
 
     Args:
         trainer: that runs the model.
