@@ -227,6 +227,17 @@ def test_from_folder_to_conditional_samples(folder: Path, tmp_path: Path) -> Non
     assert len(list((tmp_path / "runs").rglob("samples_*.png"))) == 1
 
 
+def test_a_checkpoint_of_other_classes(folder: Path, tmp_path: Path) -> None:
+    cli = train.main(words(tmp_path, folder, "--model=LitVAE", "--model.conditional=true"))
+    checkpoint = f"--ckpt_path={cli.trainer.checkpoint_callback.best_model_path}"
+    tested = words(tmp_path, folder, "--model=LitVAE", "--model.conditional=true", checkpoint)[1:]
+    tested = ["test", *(word for word in tested if "max_epochs" not in word)]
+    train.main(tested)
+    (folder / "cat").rename(folder / "fox")
+    with pytest.warns(UserWarning, match=r"classes 'cat', 'dog', .* has 'dog', 'fox': labels mean other classes"):
+        train.main(tested)
+
+
 def test_a_flat_folder_and_a_conditional_model(tmp_path: Path) -> None:
     for number in range(4):
         write_picture(tmp_path / "flat" / f"{number}.png")
