@@ -204,10 +204,10 @@ class LitAutoencoder(BaseModule):
                 f"a dictionary of images is what one linear layer has, and this {type(self.decoder).__name__} has "
                 "others: use MLPDecoder with hidden_dims=[]"
             )
-        columns = wide(layer.weight).detach()  # type: ignore[arg-type]
+        columns = wide(layer.weight)  # type: ignore[arg-type]
         norms = self._column_norms()
         columns = columns if norms is None else columns / norms
-        return columns.T.unflatten(1, self.image_shape)  # (C*H*W, D) -> (D, C, H, W)
+        return columns.detach().T.unflatten(1, self.image_shape)  # (C*H*W, D) -> (D, C, H, W)
 
     def _column_norms(self) -> Tensor | None:
         """Norms of the stored dictionary columns, (D,), where they matter."""

@@ -259,6 +259,7 @@ def test_the_columns_gradient_leaves_their_norm() -> None:
 def test_an_image_is_the_sum_of_its_dictionary_vectors(sparsity: float) -> None:
     model = tiny(back=(), sparsity=sparsity, loss="mse")
     vectors = model.dictionary()
+    assert not vectors.requires_grad
     assert vectors.shape == (4, *SHAPE)
     if sparsity:
         torch.testing.assert_close(vectors.flatten(1).norm(dim=1), torch.ones(4).double())
