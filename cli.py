@@ -169,7 +169,8 @@ class GenerativeCLI(LightningCLI):
             )
         codes, labels = zip(*_flat(predictions), strict=True)
         arrays: dict[str, Any] = {"codes": torch.cat(codes).cpu().float().numpy()}
-        if all(label is not None for label in labels):
+        has_classes = getattr(self.datamodule, "num_classes", None) != 0  # else batches hold zeros in their place
+        if has_classes and all(label is not None for label in labels):
             arrays["labels"] = torch.cat(labels).cpu().numpy()
         rank = f"_rank{self.trainer.global_rank}" if self.trainer.world_size > 1 else ""
         path = run_folder(self.trainer) / f"codes{rank}.npz"

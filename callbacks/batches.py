@@ -11,7 +11,7 @@ from lightning.pytorch.utilities.model_helpers import is_overridden
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Generator, Tensor
 
-from callbacks.verbs import HasSplits, ReadsBatches
+from callbacks.verbs import HasSplits, ReadsBatches, is_conditional
 
 _LOADERS = {"train": "train_dataloader", "val": "val_dataloaders", "test": "test_dataloaders"}
 _HOOKS = ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer")
@@ -55,8 +55,10 @@ def batches(
 
     The data are, in this order: a data module's `loader(split, sharded=...)` where it has one; else the split's loaders
     as the Trainer runs them, several one after the other. A data module that is not sharded is asked for new ones.
-    Of a stream, whose length nobody knows, these are the first 1,000 batches. Training's random state stays as it is,
-    and what the loaders shuffle comes in the same order each time.
+    Of a stream, whose length nobody knows, these are the first 1,000 batches. Where the data module says that it has no
+    classes (`num_classes` 0), there are no labels, whatever its batches hold in their place; a conditional model gets
+    them all the same. Training's random state stays as it is, and what the loaders shuffle comes in the same order each
+    time.
 
     Args:
         trainer: that runs the model.
@@ -183,7 +185,6 @@ def _read(trainer: Trainer, module: LightningModule, batch: Any) -> tuple[Tensor
         owner = data if isinstance(data, LightningDataModule) and is_overridden(hook, data) else module
         device = (module.device,) if hook == "transfer_batch_to_device" else ()
         batch = getattr(owner, hook)(batch, *device, 0)
-    if isinstance(module, ReadsBatches):
-        return module.read_batch(batch)
-    x, y = batch
-    return x, y
+    x, y = module.read_batch(batch) if isinstance(module, ReadsBatches) else batch
+    unlabelled = getattr(data, "num_classes", None) == 0 and not is_conditional(module)
+    return x, None if unlabelled else y

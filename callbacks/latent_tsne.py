@@ -39,11 +39,11 @@ class LatentTSNE(PictureCallback):
         code: "mean" takes what `encode(x, y)` returns; "log_variance" what `encode(x, y, log_variance=True)` does, for
             a model that has it.
         every_n_epochs: see `PictureCallback`; 10,000 points take half a minute.
-        seed: t-SNE's random state.
+        seed: t-SNE's random state, at least 0.
 
     Raises:
         TypeError: the model has no `encode`, or none with log-variances where they were asked for.
-        ValueError: an unknown `code`; `max_points` too small for a picture.
+        ValueError: an unknown `code`; `max_points` too small for a picture; a negative seed.
 
     Source: L. van der Maaten, G. Hinton, JMLR 9, 2008, as scikit-learn's `TSNE` with its defaults (perplexity 30).
 
@@ -61,6 +61,8 @@ class LatentTSNE(PictureCallback):
             raise ValueError(f"code must be one of {list(_CODES)}, got {code!r}")
         if max_points is not None and max_points < _FEWEST:
             raise ValueError(f"max_points must be at least {_FEWEST}, or None for the whole split, got {max_points}")
+        if seed < 0:
+            raise ValueError(f"seed must be at least 0, got {seed}")
         self.max_points = max_points
         self.code = code
         self.seed = seed

@@ -6,6 +6,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_warn
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from callbacks.picture_loggers import log_picture
 from callbacks.run_folder import run_folder
@@ -85,6 +86,8 @@ class PictureCallback(Callback):
         """Write a figure to a PNG and show it in the loggers; returns the PNG's path."""
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"{name}_{when}.png"
+        for text in figure.findobj(Text):
+            text.set_parse_math(False)  # "$" in the name of a class is a dollar
         figure.savefig(path, bbox_inches="tight", pad_inches=0.05)
         for logger in trainer.loggers:
             log_picture(logger, f"pictures/{name}", path, trainer.global_step)

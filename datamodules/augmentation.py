@@ -49,6 +49,7 @@ class Augmentation:
         if not self:
             return images
         order = torch.randperm(len(images), device=images.device)
+        self.modules.to(images.device)  # where one of them holds tensors
         changed = torch.cat([self.modules(part) for part in images[order].chunk(_PARTS)])
         self._check(images, changed)
         return changed.to(images.dtype)[order.argsort()]

@@ -94,7 +94,8 @@ class TensorDataModule(LightningDataModule):
         labels = self.tensors["train"][1]
         if len(splits["train"]) == 0:
             raise ValueError(
-                f"val_fraction={self.val_fraction} leaves no training image of {len(labels)}: use a smaller one"
+                f"val_fraction={self.val_fraction} leaves no training image of {len(splits['val'])}: "
+                "use a smaller one, or 0"
             )
         if self.train_fraction < 1:
             train = splits["train"]

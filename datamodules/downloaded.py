@@ -49,8 +49,8 @@ class DownloadedDataModule(ImageDataModule):
         raise NotImplementedError
 
     def path(self, name: str) -> Path:
-        """Where the file of that name lies."""
-        return Path(self.data_dir) / self.folder / name
+        """Where the file of that name lies; "~" stands for the user's home, as for torchvision."""
+        return Path(self.data_dir).expanduser() / self.folder / name
 
     def prepare_data(self) -> None:
         """Download where allowed and needed; Lightning calls this on one process a machine."""

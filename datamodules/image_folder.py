@@ -1,15 +1,17 @@
 """A user's own pictures: a folder or a zip, with or without classes."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 
 from datamodules.images import ImageDataModule
 from datamodules.pictures.cache import CachedPictures, cached_pictures
 from datamodules.pictures.decoding import PictureFormat
 from datamodules.pictures.listing import list_pictures
+from datamodules.pictures.tables import quoted
 from datamodules.splits import hash_numbers, hash_subset
 
 
@@ -27,8 +29,7 @@ class ImageFolderDataModule(ImageDataModule):
 
     Where there is no `test/`, pictures are set aside as the test split by a hash of their names, which include their
     folders, whatever `split_seed` is; validation by a hash of names and `split_seed`. So a picture that is added moves
-    no other to another split. The shares are met on average, by at least
-    one picture each.
+    no other to another split. The shares are met on average, by at least one picture each.
 
     A batch is `(images, labels)`: floats in [0, 1], shape (B, C, S, S), and int64 class indices, shape (B,). Without
     classes `num_classes` is 0, and labels are 0.
@@ -45,7 +46,8 @@ class ImageFolderDataModule(ImageDataModule):
         on_error: what a file that is no usable picture does: "raise" lists all such files in one error; "skip" leaves
             them out, and lists them in skipped.txt beside the decoded pictures, up to 1% of all.
         workers: threads that decode; None for one a core.
-        cache_dir: folder of decoded pictures; by default lit-generative/pictures in $XDG_CACHE_HOME or ~/.cache.
+        cache_dir: folder of decoded pictures, outside `data_dir`; by default lit-generative/pictures in $XDG_CACHE_HOME
+            or ~/.cache.
         batch_size: see `ImageDataModule`, as all that follow.
         val_fraction: share of the pictures not in the test split.
         train_fraction: see `ImageDataModule`.
@@ -64,11 +66,11 @@ class ImageFolderDataModule(ImageDataModule):
         >>> from pathlib import Path
         >>> from tempfile import TemporaryDirectory
         >>> from PIL import Image
-        >>> with TemporaryDirectory() as folder:
+        >>> with TemporaryDirectory() as folder, TemporaryDirectory() as cache:
         ...     for name in ("cat", "dog"):
         ...         (Path(folder) / name).mkdir()
         ...         Image.new("RGB", (100, 80)).save(Path(folder) / name / "1.png")
-        ...     data = ImageFolderDataModule(folder, image_size=32, test_fraction=0, val_fraction=0, cache_dir=folder)
+        ...     data = ImageFolderDataModule(folder, image_size=32, test_fraction=0, val_fraction=0, cache_dir=cache)
         ...     data.setup()
         >>> data.class_names, data.split("train")[0].shape
         (('cat', 'dog'), torch.Size([2, 3, 32, 32]))
@@ -121,6 +123,19 @@ class ImageFolderDataModule(ImageDataModule):
         """Decode what is not decoded yet; Lightning calls this on one process a machine."""
         self._pictures = cached_pictures(self.listing, self.format, self.on_error, self.workers, self.cache_dir)
 
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps: the names of the classes, since a class is but a number to a model."""
+        return {"class_names": list(self.class_names)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Say so where a checkpoint is of other classes than these."""
+        trained = state_dict["class_names"]
+        if trained and self.class_names and trained != list(self.class_names):
+            rank_zero_warn(
+                f"the checkpoint was trained with the classes {quoted(trained)}, {self.data_dir!r} has "
+                f"{quoted(self.class_names)}: labels mean other classes to the model; use folders of the same names"
+            )
+
     def read(self) -> dict[str, tuple[Tensor, Tensor]]:
         """All pictures, mapped, under both names: splits are indices into them."""
         if self._pictures is None:  # in processes that did not prepare
@@ -141,12 +156,14 @@ class ImageFolderDataModule(ImageDataModule):
         kept = self._pictures.kept.tolist()
         files = self.listing.files
         names, given = [files.names[position] for position in kept], [files.splits[position] for position in kept]
-        if "test" in given:
+        by_folder = "test" in files.splits  # also where all of them were skipped
+        if by_folder:
             is_test = torch.tensor([split == "test" for split in given])
         else:
             is_test = hash_subset(names, self.test_fraction, "test")
         if is_test.all():
-            raise ValueError("all pictures are test pictures, none is left to train on: put those into train/")
+            remedy = "put those into train/" if by_folder else "use a smaller --data.test_fraction, or 0"
+            raise ValueError(f"all pictures are test pictures, none is left to train on: {remedy}")
         is_val = torch.zeros_like(is_test)
         rest = [name for name, test in zip(names, is_test.tolist(), strict=True) if not test]
         is_val[~is_test] = hash_subset(rest, self.val_fraction, f"val {self.split_seed}")

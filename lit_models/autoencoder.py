@@ -5,7 +5,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import StochasticWeightAveraging, WeightAveraging
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
@@ -43,10 +46,11 @@ class LitAutoencoder(BaseModule):
     for a dictionary.
 
     A plain autoencoder has no distribution of codes: `sample` draws them from N(0, I), where images' codes do not lie,
-    or with `sampler="mixture"` from a mixture of Gaussians that is fitted to codes of up to 10,000 training images.
-    A fit with that sampler keeps the mixture that belongs to its weights in every checkpoint. A test with that sampler
-    of a checkpoint without a mixture fits one, where the data module has a train split. Where codes are never negative,
-    codes that are drawn below zero are set to zero.
+    or with `sampler="mixture"` from a mixture of Gaussians that is fitted to codes of up to 10,000 training images. A
+    fit with that sampler keeps the mixture that belongs to its weights in every checkpoint. A test with that sampler of
+    a checkpoint without a mixture fits one, where the data module has a train split. It is fitted to the weights that
+    are trained: where a callback averages weights, `fit_mixture` is to be called on the averaged model. With
+    `sparsity`, codes that are drawn below zero are set to zero, as no image has them.
 
     Logged for each of train, val and test, over the whole epoch: `loss`; `mse` of the reconstruction, per pixel, in
     [0, 1] units; `active_share`, of codes that are not zero; for `loss="bernoulli"`, which alone has logits,
@@ -200,10 +204,10 @@ class LitAutoencoder(BaseModule):
                 f"a dictionary of images is what one linear layer has, and this {type(self.decoder).__name__} has "
                 "others: use MLPDecoder with hidden_dims=[]"
             )
-        columns = wide(layer.weight).detach()  # type: ignore[arg-type]
+        columns = wide(layer.weight)  # type: ignore[arg-type]
         norms = self._column_norms()
         columns = columns if norms is None else columns / norms
-        return columns.T.unflatten(1, self.image_shape)  # (C*H*W, D) -> (D, C, H, W)
+        return columns.detach().T.unflatten(1, self.image_shape)  # (C*H*W, D) -> (D, C, H, W)
 
     def _column_norms(self) -> Tensor | None:
         """Norms of the stored dictionary columns, (D,), where they matter."""
@@ -303,6 +307,7 @@ class LitAutoencoder(BaseModule):
             return
         self.mixture.fitted.fill_(False)
         if self.sampler == "mixture":
+            _warn_of_averaging(self.trainer)
             # those of one process, where each may see its share alone: all must fit the same mixture
             drawn = draw_evenly(self.training_batches(), _MIXTURE_IMAGES)
             self._mixture_images = self.trainer.strategy.broadcast(drawn)
@@ -334,3 +339,14 @@ class LitAutoencoder(BaseModule):
         has_images = hasattr(data, "has_split") and data.has_split("train")
         if has_images and self.sampler == "mixture" and not self.mixture.fitted:  # type: ignore[union-attr]
             self.fit_mixture(self.training_batches())
+
+
+def _warn_of_averaging(trainer: Trainer) -> None:
+    """Averaged weights have other codes than those that the mixture is fitted to."""
+    callbacks: Any = getattr(trainer, "callbacks", [])
+    names = [type(c).__name__ for c in callbacks if isinstance(c, StochasticWeightAveraging | WeightAveraging)]
+    if names:
+        rank_zero_warn(
+            f"{', '.join(names)} averages weights, and sampler='mixture' is fitted to those before the average: call "
+            "fit_mixture(batches of training images) on the averaged model before it is sampled"
+        )

@@ -51,6 +51,11 @@ class ClassificationModule(BaseModule):
         label_smoothing: float = 0.0,
     ) -> None:
         super().__init__(optimizer, lr_scheduler)
+        if num_classes in (0, 1):
+            raise ValueError(
+                f"num_classes must be a whole number, at least 2, got {num_classes}: use data with classes (for "
+                "pictures, a folder for each class)"
+            )
         check_count("num_classes", num_classes, 2)
         check_share("label_smoothing", label_smoothing)
         self.num_classes = num_classes

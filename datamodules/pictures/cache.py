@@ -20,9 +20,10 @@ from datamodules.pictures.decoding import PictureFormat
 from datamodules.pictures.listing import PictureListing
 from datamodules.pictures.mapping import mapped
 from datamodules.pictures.new_folder import new_folder, remove_folder
+from datamodules.pictures.scanning import is_hidden
 from datamodules.pictures.threads import BadPicture, decode_in_order
 
-_FORMAT = 1  # goes up where the files of an entry, or the pixels that this code makes of a picture, change
+_FORMAT = 2  # goes up where the files of an entry, or the pixels that this code makes of a picture, change
 _MB = 1e6
 
 OnError = Literal["raise", "skip"]
@@ -74,21 +75,22 @@ def cached_pictures(
             or `~/.cache`.
 
     Raises:
-        ValueError: the listing is empty, an argument is out of range, or files are no pictures.
+        ValueError: the listing is empty, an argument is out of range, `cache_dir` lies in the listed folder, or files
+            are no pictures.
         OSError: the cache cannot be written, or the disk is too small.
 
     Example:
         >>> import io, tempfile
         >>> from PIL import Image
         >>> from datamodules.pictures.listing import list_pictures
-        >>> folder = Path(tempfile.mkdtemp())
+        >>> folder, cache = Path(tempfile.mkdtemp()), tempfile.mkdtemp()
         >>> Image.new("RGB", (40, 30), "red").save(folder / "red.png")
-        >>> pictures = cached_pictures(list_pictures(folder), PictureFormat(image_size=8), cache_dir=folder / "cache")
+        >>> pictures = cached_pictures(list_pictures(folder), PictureFormat(image_size=8), cache_dir=cache)
         >>> pictures.images.shape, pictures.images[0, :, 0, 0].tolist()
         (torch.Size([1, 3, 8, 8]), [255, 0, 0])
     """
     workers = _checked(listing, on_error, workers)
-    entry = _cache_folder(cache_dir) / cache_key(listing, target, on_error)
+    entry = _cache_folder(cache_dir, listing.source) / cache_key(listing, target, on_error)
     pictures = _opened(entry, len(listing.files), target.shape)
     if pictures is None:
         _build(entry, listing, target, on_error, workers)
@@ -146,14 +148,21 @@ def _usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _cache_folder(cache_dir: str | Path | None) -> Path:
+def _cache_folder(cache_dir: str | Path | None, source: Path) -> Path:
     folder = Path(cache_dir or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "lit-generative", "pictures"))
     try:
-        return folder.expanduser().absolute()
+        place = folder.expanduser().absolute()
     except RuntimeError as error:  # there is no home folder
         raise ValueError(
             f"{folder} cannot hold decoded pictures ({error}): name another folder as --data.cache_dir"
         ) from error
+    inside = place.resolve() / "entry"
+    if inside.is_relative_to(source) and not is_hidden(inside.relative_to(source).as_posix()):
+        raise ValueError(
+            f"cache_dir={str(folder)!r} lies among the pictures of {printable(str(source))}, where the next run would "
+            "take it for a folder of a class: name a folder outside as --data.cache_dir"
+        )
+    return place
 
 
 def _opened(entry: Path, number: int, shape: tuple[int, int, int]) -> CachedPictures | None:
@@ -177,6 +186,8 @@ def _build(entry: Path, listing: PictureListing, target: PictureFormat, on_error
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
         if entry.exists():
+            if _opened(entry, len(listing.files), target.shape) is not None:
+                return  # another run has put it there since it was looked for
             rank_zero_info(f"{printable(str(entry))} is damaged, and made anew")
             remove_folder(entry)
         _announce(entry, listing, target)

@@ -50,6 +50,10 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 
+# What brings the samples of a PNG, by Pillow's name of their kind, to 8 bits. Pillow does so with the samples, but not
+# with the one colour that is transparent.
+_PNG_SCALES = {"L;2": 85.0, "L;4": 17.0, "RGB;16B": 1 / 256}
+
 _LONGEST = 1000  # longer side over shorter
 _TOO_LARGE = "Make it smaller, or raise PIL.Image.MAX_IMAGE_PIXELS"
 
@@ -121,9 +125,9 @@ class PictureFormat:
 def decode(data: bytes, target: PictureFormat) -> np.ndarray:
     """The pixels of a picture file, uint8, (C, S, S), contiguous and writable.
 
-    The file is decoded in full, turned upright as its EXIF data say, brought to 8 bits (of 16, the upper 8), laid over
-    the background where it is transparent, and resized once by Pillow's bicubic filter with antialiasing; a picture
-    that has the size keeps its pixels. Bicubic, since Lanczos rings more at the hard edges of icons, and since
+    The file is decoded in full, turned upright as its EXIF data say, brought to 8 bits (of 12 or 16, the upper 8), laid
+    over the background where it is transparent, and resized once by Pillow's bicubic filter with antialiasing; a
+    picture that has the size keeps its pixels. Bicubic, since Lanczos rings more at the hard edges of icons, and since
     Frechet inception distances are computed with it (Parmar et al., 2022, "On Aliased Resizing and Surprising
     Subtleties in GAN Evaluation"). JPEG files are decoded at the smallest of 1, 1/2, 1/4, 1/8 of their size that is
     still twice the target's. Of a photo with more pictures behind it (MPO, as phones write them) it is the first.
@@ -164,7 +168,11 @@ def _load(data: bytes, target: PictureFormat) -> ImageFile:
     _check(image)
     if isinstance(image, JpegImageFile):
         image.draft(target.mode, _twice(image.size, target))
+    kind = image.tile[0].args if isinstance(image, PngImageFile) and image.tile else None
     image.load()
+    if kind in _PNG_SCALES and "transparency" in image.info:
+        transparent = np.multiply(image.info["transparency"], _PNG_SCALES[str(kind)]).astype(int).tolist()
+        image.info["transparency"] = tuple(transparent) if isinstance(transparent, list) else transparent
     return image
 
 
@@ -241,7 +249,11 @@ def _to_8_bits(image: ImageFile) -> Image.Image:
     if not image.mode.startswith("I"):
         return image
     values = np.asarray(image)
-    grey = Image.fromarray((values >> 8).astype(np.uint8))  # convert("L") would make all above 255 white
+    tags = image.tag_v2 if isinstance(image, TiffImageFile) else {}
+    bits = tags.get(Base.BitsPerSample, (16,))[0]
+    upper = (values >> (bits - 8)).astype(np.uint8)  # convert("L") would make all above 255 white
+    white_is_0 = tags.get(Base.PhotometricInterpretation) == 0  # Pillow heeds it for fewer bits alone
+    grey = Image.fromarray(255 - upper if white_is_0 else upper)
     if "transparency" in image.info:
         grey.putalpha(Image.fromarray(np.where(values == image.info["transparency"], 0, 255).astype(np.uint8)))
     return grey

@@ -149,7 +149,7 @@ def _named(found: Found, labels: str, read: Callable[[str], bytes]) -> tuple[dic
     if tables is None:
         return dict.fromkeys(found.pictures), True
     if unnamed := len(found.pictures) - len(tables[0]):
-        rank_zero_info(f"{unnamed:,} pictures are left out, as {' and '.join(TABLES)} do not name them")
+        rank_zero_info(f"{unnamed:,} pictures are left out, which {' or '.join(TABLES)} does not name")
     return tables
 
 

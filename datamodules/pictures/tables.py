@@ -39,7 +39,8 @@ def read_tables(
         read: gives the bytes of a file.
 
     Raises:
-        ValueError: a table is no such table, contradicts another one, names a file twice or one that is not there.
+        ValueError: a table is no such table, names nothing, contradicts another one, names a file twice or one that
+            is not there.
 
     Example:
         >>> found = Found({"a.png": (1, 1), "b.png": (1, 1)}, others=["metadata.csv"])
@@ -152,6 +153,8 @@ def _read_table(content: bytes, path: str) -> PictureTable:
 def _all_or_named(found: Found, folder: str, table: PictureTable, path: str) -> list[str]:
     if table.names is None:
         return [name for name in found.pictures if name.startswith(folder)]
+    if not table.names:
+        raise ValueError(f"{path} names no pictures: write a row for each, or remove it to take all that are there")
     return _found_names([folder + name for name in table.names], found.pictures, path)
 
 

@@ -197,6 +197,26 @@ def test_names_of_classes_are_the_data_modules_or_numbers(tmp_path: Path) -> Non
     assert class_names(trainer, 4) == ["0", "1", "2", "3"]
 
 
+def test_data_without_classes_have_no_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Their batches hold zeros, which are no class: nothing is named "0", and no accuracy is told."""
+    data = DigitsDataModule(batch_size=100)
+    data.num_classes, data.class_names = 0, ()
+    trainer = make_trainer(tmp_path, LatentTSNE(max_points=20), epochs=1)
+    trainer.fit(Reads(), datamodule=data)
+    assert all(y is None for _, y in batches(trainer, trainer.lightning_module, "test"))
+    assert "nearest" not in capsys.readouterr().err
+    assert pictures(tmp_path) == {"tsne_mean_epoch001.png"}
+    assert all(y is not None for _, y in batches(trainer, Reads(conditional=True), "test"))
+
+
+def test_names_of_classes_are_no_formulas(tmp_path: Path) -> None:
+    data = DigitsDataModule(batch_size=100)
+    data.class_names = ("$5_$", r"$\x$", "a$", "_b", "c\nd", *"56789")
+    trainer = make_trainer(tmp_path, *everything(), epochs=1)
+    trainer.fit(Reads(conditional=True), datamodule=data)
+    assert len(pictures(tmp_path)) == 5
+
+
 def test_bfloat16_is_drawn_and_measured(tmp_path: Path) -> None:
     data = DigitsDataModule(batch_size=100)
     trainer = make_trainer(tmp_path, *everything(), epochs=1, precision="bf16-true")

@@ -277,6 +277,7 @@ def test_log_variance_of_a_model_that_has_none(tmp_path: Path) -> None:
         (lambda: ReconstructionGrid(rows=0), "rows and columns must be at least 1, got 0 and 8"),
         (lambda: LatentTSNE(code="mu"), r"code must be one of \['mean', 'log_variance'\], got 'mu'"),
         (lambda: LatentTSNE(max_points=2), "max_points must be at least 3"),
+        (lambda: LatentTSNE(seed=-1), "seed must be at least 0, got -1"),
     ],
 )
 def test_arguments_out_of_range(build, message: str) -> None:

@@ -109,6 +109,18 @@ def test_any_size_of_batch(count: int) -> None:
     assert changed.dtype == images.dtype
 
 
+def test_tensors_of_a_module_are_on_the_device() -> None:
+    """The meta device stands for an accelerator; on it no values are read."""
+    shift = torch.nn.Linear(4, 4)
+
+    class Meta(Augmentation):
+        def _check(self, images: Tensor, changed: Tensor) -> None:
+            assert changed.is_meta
+
+    Meta([shift])(torch.rand(3, 1, 4, 4, device="meta"))
+    assert shift.weight.is_meta
+
+
 def test_none_is_the_identity() -> None:
     images = torch.rand(5, 1, 2, 2)
     assert Augmentation()(images) is images

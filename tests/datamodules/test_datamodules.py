@@ -17,6 +17,7 @@ from datamodules import (
     MNISTDataModule,
     TensorDataModule,
 )
+from tests.colour_files import SmallCIFAR10, SmallSVHN
 from tests.conftest import write_dataset, write_idx
 
 IDX_MODULES = [MNISTDataModule, KMNISTDataModule, FashionMNISTDataModule]
@@ -127,6 +128,15 @@ def test_val_fraction_that_leaves_nothing(fake_data: Path) -> None:
     module = MNISTDataModule(str(fake_data), val_fraction=0.999)
     with pytest.raises(ValueError, match=r"val_fraction=0.999 leaves no training image of 200"):
         module.setup()
+
+
+@pytest.mark.parametrize("cls", [MNISTDataModule, SmallCIFAR10, SmallSVHN])
+def test_the_home_folder(cls: type[ImageDataModule], fake_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No shell expands the "~" of --data.data_dir=~/data."""
+    monkeypatch.setenv("HOME", str(fake_data.parent))
+    data = cls(f"~/{fake_data.name}", download=False)
+    data.setup()
+    assert data.has_split("train")
 
 
 def test_missing_folder_without_download(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -102,6 +103,28 @@ def test_three_pictures_fill_the_splits_that_are_asked_for(
     assert data.has_split("train")
 
 
+@pytest.mark.parametrize(("count", "words"), [(1, "test_fraction, or 0"), (2, "no training image of 1.* or 0")])
+def test_too_few_pictures_for_all_splits(
+    count: int, words: str, tmp_path: Path, module: "partial[ImageFolderDataModule]"
+) -> None:
+    for number in range(count):
+        write_picture(tmp_path / "few" / f"{number}.png")
+    with pytest.raises(ValueError, match=words):
+        module(str(tmp_path / "few")).setup()
+
+
+def test_test_pictures_that_were_all_skipped_are_not_replaced(
+    folder: Path, tmp_path: Path, module: "partial[ImageFolderDataModule]"
+) -> None:
+    (tmp_path / "sets").mkdir()
+    folder.rename(tmp_path / "sets" / "train")
+    bad = write_picture(tmp_path / "sets" / "test" / "cat" / "bad.png")
+    bad.write_bytes(b"")
+    data = module(str(tmp_path / "sets"), on_error="skip")
+    data.setup()
+    assert not data.has_split("test")
+
+
 def test_given_test_pictures_are_the_test_split(tmp_path: Path, module: "partial[ImageFolderDataModule]") -> None:
     for split, count in (("train", 10), ("test", 3)):
         for number in range(count):
@@ -150,6 +173,7 @@ def test_grey_and_binarized(folder: Path, module: "partial[ImageFolderDataModule
     data.setup()
     assert data.image_shape == (1, 8, 8)
     assert set(data.split("val")[0].unique().tolist()) <= {0, 255}
+    assert data.tensors["train"][0] is data.tensors["test"][0]  # drawn once, as they are the same pictures
 
 
 def test_two_processes_see_all_pictures_once(folder: Path, module: "partial[ImageFolderDataModule]") -> None:
@@ -203,6 +227,17 @@ def test_from_folder_to_conditional_samples(folder: Path, tmp_path: Path) -> Non
     assert len(list((tmp_path / "runs").rglob("samples_*.png"))) == 1
 
 
+def test_a_checkpoint_of_other_classes(folder: Path, tmp_path: Path) -> None:
+    cli = train.main(words(tmp_path, folder, "--model=LitVAE", "--model.conditional=true"))
+    checkpoint = f"--ckpt_path={cli.trainer.checkpoint_callback.best_model_path}"
+    tested = words(tmp_path, folder, "--model=LitVAE", "--model.conditional=true", checkpoint)[1:]
+    tested = ["test", *(word for word in tested if "max_epochs" not in word)]
+    train.main(tested)
+    (folder / "cat").rename(folder / "fox")
+    with pytest.warns(UserWarning, match=r"classes 'cat', 'dog', .* has 'dog', 'fox': labels mean other classes"):
+        train.main(tested)
+
+
 def test_a_flat_folder_and_a_conditional_model(tmp_path: Path) -> None:
     for number in range(4):
         write_picture(tmp_path / "flat" / f"{number}.png")
@@ -210,4 +245,16 @@ def test_a_flat_folder_and_a_conditional_model(tmp_path: Path) -> None:
     for model in ("LitVAE", "LitGAN"):
         with pytest.raises(ValueError, match=said):
             train.main(words(tmp_path, tmp_path / "flat", f"--model={model}", "--model.conditional=true"))
+    with pytest.raises(ValueError, match=r"at least 2, got 0: use data with classes .for pictures, a folder for each"):
+        train.main(words(tmp_path, tmp_path / "flat", "--model=LitClassifier"))
     train.main(words(tmp_path, tmp_path / "flat", "--model=LitVAE"))
+
+
+@pytest.mark.filterwarnings("ignore:predict without --ckpt_path")
+def test_codes_of_pictures_without_classes_have_no_labels(tmp_path: Path) -> None:
+    for number in range(4):
+        write_picture(tmp_path / "flat" / f"{number}.png")
+    given = [word for word in words(tmp_path, tmp_path / "flat", "--model=LitVAE")[1:] if "max_epochs" not in word]
+    train.main(["predict", *given])
+    with np.load(next(tmp_path.rglob("codes.npz"))) as file:
+        assert list(file) == ["codes"]

@@ -259,6 +259,19 @@ def test_names_that_are_no_text_are_shown_on_one_line(photos: Path, place: Path)
     assert names == ["\\udcff.png", "a\\nb.png"]
 
 
+def test_an_entry_that_another_run_completes_between_two_looks(
+    photos: Path, place: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listing, opened = list_pictures(photos), cache._opened
+    theirs = cached_pictures(listing, SMALL, cache_dir=place)
+    answers = iter([None])  # it is not there yet at the first look
+    monkeypatch.setattr(cache, "_opened", lambda *arguments: next(answers, opened(*arguments)))
+    monkeypatch.setattr(threads, "decode", no_decoding)
+    made = theirs.folder.stat().st_ino
+    assert cached_pictures(listing, SMALL, cache_dir=place).folder.stat().st_ino == made
+    assert len(said) == 1
+
+
 # --- arguments and places that cannot be
 
 
@@ -272,6 +285,15 @@ def test_bad_arguments(photos: Path, place: Path) -> None:
         cached_pictures(listing_of(), SMALL, cache_dir=place)
     with pytest.raises(ValueError, match=r"cannot hold decoded pictures \(.*\): .* --data.cache_dir"):
         cached_pictures(listing, SMALL, cache_dir="~nobody_of_this_name/cache")
+
+
+@pytest.mark.parametrize("below", ["", "cache", "cat/cache"])
+def test_a_place_among_the_pictures(below: str, photos: Path) -> None:
+    """The next run would find another folder beside those of the pictures, and other classes."""
+    with pytest.raises(ValueError, match=r"cache_dir=.* lies among the pictures of .*/photos.*--data.cache_dir"):
+        cached_pictures(list_pictures(photos), SMALL, cache_dir=photos / below)
+    assert cached_pictures(list_pictures(photos), SMALL, cache_dir=photos / ".cache" / below).images.shape[0] == 40
+    assert len(list_pictures(photos).files) == 40
 
 
 def test_a_place_that_is_no_folder(photos: Path, tmp_path: Path) -> None:

@@ -56,6 +56,24 @@ def png(values: np.ndarray, depth: int, colour: int, **chunks: bytes) -> bytes:
     )
 
 
+def tiff(rows_of_bytes: bytes, side: int, bits: int, photometric: int) -> bytes:
+    """A TIFF file written out, since Pillow writes no 12 bits: square, grey, uncompressed."""
+    tags = {
+        256: side,
+        257: side,
+        258: bits,
+        259: 1,
+        262: photometric,
+        273: 8,
+        277: 1,
+        278: side,
+        279: len(rows_of_bytes),
+    }
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    directory = struct.pack("<H", len(tags)) + entries + struct.pack("<I", 0)
+    return b"II*\0" + struct.pack("<I", 8 + len(rows_of_bytes)) + rows_of_bytes + directory
+
+
 # ---------------------------------------------------------------------------------------------------- what is made
 
 
@@ -339,6 +357,35 @@ def test_transparent_grey_of_16_bits_is_that_grey_alone() -> None:
     values[0, 0] = 1601  # the same upper 8 bits
     pixels = decode(png(values, 16, 0, tRNS=struct.pack(">H", 1600)), PictureFormat(2, 1, background=200))
     assert pixels.flatten().tolist() == [1600 >> 8, 200, 200, 200]
+
+
+@pytest.mark.parametrize(
+    ("depth", "colour", "sample", "transparent"),
+    [
+        (2, 0, b"\xff", struct.pack(">H", 3)),
+        (4, 0, b"\xff", struct.pack(">H", 15)),
+        (16, 2, struct.pack(">HHH", 0x1234, 0x5678, 0x9ABC), struct.pack(">HHH", 0x1234, 0x5678, 0x9ABC)),
+    ],
+)
+def test_the_transparent_colour_of_a_png_of_any_depth(
+    depth: int, colour: int, sample: bytes, transparent: bytes
+) -> None:
+    values = np.frombuffer(sample, ">u2" if depth == 16 else "u1").reshape(1, 1, -1)
+    assert decode(png(values, depth, colour, tRNS=transparent), PictureFormat(1, 1, background=200)).item() == 200
+    other = bytes(len(transparent))
+    assert decode(png(values, depth, colour, tRNS=other), PictureFormat(1, 1, background=200)).item() != 200
+
+
+def test_a_scan_of_12_bits_is_as_bright_as_it_was() -> None:
+    lines = bytes([0xFF, 0xF8, 0x00]) * 4  # pairs of 0xFFF and 0x800, packed
+    assert decode(tiff(lines * 8, 8, 12, photometric=1), PictureFormat(8, 1))[0, 0].tolist() == [255, 128] * 4
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_scan_whose_zero_is_white(bits: int) -> None:
+    values = np.full((8, 8), 0x30, np.uint8) if bits == 8 else np.full((8, 8), 0x3056, "<u2")
+    pixels = decode(tiff(values.tobytes(), 8, bits, photometric=0), PictureFormat(8, 1))
+    assert pixels.flatten().tolist() == [255 - 0x30] * 64
 
 
 @pytest.mark.parametrize("channels", [1, 3])

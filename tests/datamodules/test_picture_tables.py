@@ -92,10 +92,12 @@ BAD_CSV = {
     b"file_name,label\n1.png, \n": "line 2, has no label: write one",
     "file_name\nü.png".encode("latin-1"): r"is not in UTF-8 \(.*save it in that",
     "file_name\nx".encode("utf-16-le"): r"is not in UTF-8 \(it holds zero bytes\): save it in that",
+    b"file_name,label\n": "names no pictures: write a row for each",
     b'file_name\n"1.png\n': "line 2, is no line of a CSV file",
 }
 BAD_JSON = {
     b'{"labels": [["2.png", 0]]}': "names '2.png': there is no such picture",
+    b'{"labels": []}': "names no pictures: write a row for each",
     b'{"labels": [["1.png", 0], ["1.png", 1]]}': "names '1.png' more than once",
 } | dict.fromkeys(
     [

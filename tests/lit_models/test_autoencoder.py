@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import EMAWeightAveraging
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.utils.data import DataLoader, TensorDataset
@@ -258,6 +259,7 @@ def test_the_columns_gradient_leaves_their_norm() -> None:
 def test_an_image_is_the_sum_of_its_dictionary_vectors(sparsity: float) -> None:
     model = tiny(back=(), sparsity=sparsity, loss="mse")
     vectors = model.dictionary()
+    assert not vectors.requires_grad
     assert vectors.shape == (4, *SHAPE)
     if sparsity:
         torch.testing.assert_close(vectors.flatten(1).norm(dim=1), torch.ones(4).double())
@@ -415,6 +417,12 @@ def test_a_mixture_of_other_weights_is_forgotten(tmp_path: Path) -> None:
     make_trainer(tmp_path, max_steps=1).fit(model, datamodule=data)
     with pytest.raises(RuntimeError, match="has no mixture yet"):
         model.sample(3, sampler="mixture")
+
+
+def test_averaged_weights_have_another_mixture(tmp_path: Path) -> None:
+    trainer = make_trainer(tmp_path, max_steps=1, callbacks=[EMAWeightAveraging()])
+    with pytest.warns(UserWarning, match="EMAWeightAveraging averages weights.*fit_mixture"):
+        trainer.fit(digits_model(sampler="mixture"), datamodule=DigitsDataModule(batch_size=200))
 
 
 def test_a_users_own_loader_of_images(tmp_path: Path) -> None:
