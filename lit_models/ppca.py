@@ -43,7 +43,7 @@ class LitPPCA(BaseModule):
     - "closed_form", for isotropic noise: from the eigenvectors of the train split's covariance, before the first epoch;
     - "em": `em_steps` steps of expectation maximization over the whole train split at the start of each epoch, whose
       likelihood falls at none of them;
-    - "gradient": `optimizer`, on batches, from W near 0 and the pixels' variances.
+    - "gradient": `optimizer`, on batches, from W near 0 and the pixels' variances as psi.
 
     The first two go through the train split once, for its mean and covariance, in float64 and over all processes: they
     use neither `optimizer` nor `limit_train_batches`, an epoch only measures, and several processes give what one
@@ -123,6 +123,8 @@ class LitPPCA(BaseModule):
         self.pixel_noise = pixel_noise
         self._covariance: Tensor | None = None  # of the train split, while a fit needs it
 
+        # W in units of each pixel's noise, psi^-1/2 W: a step of a gradient that is right for the pixels of the middle
+        # would be a thousand times the noise of those at the border
         self.weight = nn.Parameter(0.01 * torch.randn(dim, latent_dim))
         self.log_variance = nn.Parameter(torch.zeros(() if self.isotropic else dim))
         self.register_buffer("mean", torch.zeros(dim))
@@ -203,7 +205,7 @@ class LitPPCA(BaseModule):
 
     def filters(self) -> Tensor:
         """What each unit adds to an image, (K, C, H, W) in [0, 1] units: the columns of W."""
-        return wide(self.weight).detach().T.unflatten(1, self.image_shape)  # (D, K) -> (K, C, H, W)
+        return self.gaussian.weight.detach().T.unflatten(1, self.image_shape)  # (D, K) -> (K, C, H, W)
 
     @torch.no_grad()
     def log_likelihood(self, x: Tensor) -> Tensor:
@@ -218,8 +220,11 @@ class LitPPCA(BaseModule):
     @property
     def gaussian(self) -> LinearGaussian:
         """The parameters as `functional.linear_gaussian` takes them, in float32 or wider."""
-        variance = wide(self.log_variance).exp().expand(len(self.mean))
-        return LinearGaussian(wide(self.weight), wide(self.mean), variance)
+        return self._gaussian_of(*(wide(value) for value in (self.weight, self.mean, self.log_variance)))
+
+    def _gaussian_of(self, weight: Tensor, mean: Tensor, log_variance: Tensor) -> LinearGaussian:
+        variance = log_variance.exp().expand(len(mean))
+        return LinearGaussian(weight * variance.sqrt().unsqueeze(1), mean, variance)
 
     # -- the objective ------------------------------------------------------------------------------------------------
 
@@ -344,7 +349,8 @@ class LitPPCA(BaseModule):
         self.fitted.fill_(True)
 
     def _set(self, model: LinearGaussian) -> None:
-        weight, _, variance = (from_first_process(value.to(self.device, self.weight.dtype)) for value in model)
+        scaled = model.weight / model.variance.sqrt().unsqueeze(1)
+        weight, variance = (from_first_process(value.to(self.weight)) for value in (scaled, model.variance))
         self.weight.copy_(weight)
         self.log_variance.copy_((variance[0] if self.isotropic else variance).log())
 
@@ -352,7 +358,7 @@ class LitPPCA(BaseModule):
         def double(value: Tensor) -> Tensor:  # which Apple's GPUs do not have
             return value.detach().to("cpu" if value.device.type == "mps" else value.device).double()
 
-        return LinearGaussian(*(double(value) for value in self.gaussian))
+        return self._gaussian_of(*(double(value) for value in (self.weight, self.mean, self.log_variance)))
 
     def _checked(self, batches: Iterable[Tensor]) -> Iterator[Tensor]:
         for x in batches:
