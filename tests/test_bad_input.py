@@ -227,7 +227,27 @@ OPTIONS: list[tuple[list[str], type[BaseException], str]] = [
     (["--model=LitRBM", *DIGITS, "--model.sigma_init=.nan"], ValueError, "sigma_init must be a finite number"),
     (["--model=LitGAN", *DIGITS, "--model.discriminator.dropout=1"], ValueError, r"dropout must be in \[0, 1\), got 1"),
     (["--model=LitGAN", *DIGITS, "--model.ema_decay=1"], ValueError, r"ema_decay must be in \(0, 1\)"),
+    (["--model=LitPPCA", *DIGITS, "--model.latent_dim=784"], ValueError, "latent_dim must be below the 784 values of"),
+    (["--model=LitPPCA", *DIGITS, "--model.latent_dim=0"], ValueError, "latent_dim must be a whole number, at least 1"),
+    (["--model=LitPPCA", *DIGITS, "--model.em_steps=0"], ValueError, "em_steps must be a whole number, at least 1"),
+    (
+        ["--model=LitPPCA", *DIGITS, "--model.min_variance=0"],
+        ValueError,
+        "min_variance must be a finite number above 0",
+    ),
+    (["--model=LitPPCA", *DIGITS, "--model.min_variance=.nan"], ValueError, "min_variance must be .*, got nan: at 0 a"),
+    (
+        ["--model=LitPPCA", *DIGITS, "--model.noise=diagonal"],
+        ValueError,
+        r'noise="diagonal" \(factor analysis\) has no solution in closed form: use fit="em"',
+    ),
+    (
+        ["--model=LitPPCA", *DIGITS, "--model.lr_scheduler=CosineAnnealingLR", "--model.lr_scheduler.T_max=3"],
+        ValueError,
+        'lr_scheduler has no effect with fit="closed_form": leave it out, or use fit="gradient"',
+    ),
     # choices are checked by the parser, which lists them
+    (["--model=LitPPCA", *DIGITS, "--model.fit=newton"], SystemExit, "closed_form.*em.*gradient"),
     (["--model=LitGAN", *DIGITS, "--model.loss=wgan"], SystemExit, "minimax.*non_saturating.*hinge.*least_squares"),
     (["--model=LitVAE", *DIGITS, "--model.likelihood=poisson"], SystemExit, "bernoulli.*gaussian"),
     (["--model=LitRBM", *DIGITS, "--model.learning=pcd"], SystemExit, "cd.*exact"),
@@ -297,7 +317,7 @@ class NotNumbers(DigitsDataModule):
         return x, y
 
 
-@pytest.mark.parametrize("model", ["LitVAE", "LitGAN", "LitRBM", "LitClassifier"])
+@pytest.mark.parametrize("model", ["LitVAE", "LitGAN", "LitRBM", "LitClassifier", "LitPPCA"])
 def test_images_that_are_not_numbers(model: str, tmp_path: Path) -> None:
     words = [f"--model={model}", "--data=tests.test_bad_input.NotNumbers", "--data.batch_size=16"]
     words += ["--trainer.max_epochs=1", "--trainer.limit_train_batches=2", "--trainer.log_every_n_steps=1"]

@@ -24,6 +24,8 @@ MODELS = {
         "--model.lr_scheduler_d.T_max=3",
     ],
     "rbm": ["--model=LitRBM", "--model.sigma=per_pixel", "--model.chains=persistent", "--model.num_chains=16"],
+    "factor analysis": ["--model=LitPPCA", "--model.latent_dim=4", "--model.noise=diagonal", "--model.fit=em"],
+    "ppca": ["--model=LitPPCA", "--model.latent_dim=4", "--model.fit=gradient"],
     "probe": ["--model=LitProbe", "--model.optimizer.lr=0.01", "--data=EncodedDataModule", f"--data.data={DIGITS}"],
 }
 HEAD = "{class_path: ConvHead, init_args: {maps: [5, 2, 2], channels: [6, 8], hidden_dims: [8], pool_after: 1}}"

@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import nn
 
-from lit_models import LitClassifier, LitGAN, LitProbe, LitRBM, LitVAE, load_classifier, load_model
+from lit_models import LitClassifier, LitGAN, LitPPCA, LitProbe, LitRBM, LitVAE, load_classifier, load_model
 from lit_models.networks import ConvDecoder, ConvEncoder, MLPEncoder
 from lit_models.recipe import build, describe
 from lit_models.resuming import close_epoch
@@ -30,6 +30,7 @@ MODELS = [
     LitRBM(SHAPE, chains="persistent", num_chains=8, sigma="per_pixel"),
     LitClassifier(SHAPE, num_classes=4),
     LitProbe((2, 5)),
+    LitPPCA(SHAPE, latent_dim=3, noise="diagonal", fit="gradient"),
 ]
 
 
