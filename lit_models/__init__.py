@@ -3,9 +3,20 @@
 from lit_models.autoencoder import LitAutoencoder
 from lit_models.classifier import LitClassifier
 from lit_models.gan import LitGAN
+from lit_models.linear import LitLinear
 from lit_models.loading import load_classifier, load_model
 from lit_models.probe import LitProbe
 from lit_models.rbm import LitRBM
 from lit_models.vae import LitVAE
 
-__all__ = ["LitAutoencoder", "LitClassifier", "LitGAN", "LitProbe", "LitRBM", "LitVAE", "load_classifier", "load_model"]
+__all__ = [
+    "LitAutoencoder",
+    "LitClassifier",
+    "LitGAN",
+    "LitLinear",
+    "LitProbe",
+    "LitRBM",
+    "LitVAE",
+    "load_classifier",
+    "load_model",
+]
