@@ -101,7 +101,7 @@ def draw(steps: Sequence[int], excess: dict[str, Tensor], folds: dict[str, Tenso
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     for label, above in excess.items():
-        left.plot(steps, above.clamp(min=1e-12), label=label)
+        left.plot(steps, above.clamp(min=1e-6), label=label)
     left.set(xscale="log", yscale="log", xlabel="steps", title="MSE above the closed form's, all rows")
     for label, errors in folds.items():
         mean, error = spread(errors)

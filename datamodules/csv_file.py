@@ -63,11 +63,11 @@ class CSVDataModule(TableDataModule):
     def __init__(
         self,
         path: str,
-        target: str | int,
+        target: int | str,
         targets: Literal["auto", "classes", "numbers"] = "auto",
         test_path: str | None = None,
         header: bool | None = None,
-        ignore: Sequence[str | int] = (),
+        ignore: Sequence[int | str] = (),
         image_shape: Sequence[int] | None = None,
         batch_size: int = 128,
         val_fraction: float = 0.2,

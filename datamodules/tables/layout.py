@@ -1,7 +1,8 @@
 """What a CSV file looks like: its delimiter, its header, which column is what."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
@@ -38,20 +39,27 @@ class Layout(NamedTuple):
         return len(self.names)
 
 
-def open_text(path: Path) -> TextIO:
-    """Open a file of UTF-8, with or without a byte order mark.
+@contextmanager
+def open_text(path: Path) -> Iterator[TextIO]:
+    """Context of a file of UTF-8, with or without a byte order mark.
 
     Raises:
         FileNotFoundError: there is no such file.
+        ValueError: what is read of it is no UTF-8.
 
     Example:
-        >>> open_text(Path("nowhere.csv"))
+        >>> with open_text(Path("nowhere.csv")):
+        ...     pass
         Traceback (most recent call last):
         FileNotFoundError: there is no file nowhere.csv: pass the path of a CSV file
     """
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}: pass the path of a CSV file")
-    return path.open(encoding="utf-8-sig", newline="")
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        try:
+            yield file
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path} is no text in UTF-8: save it as CSV in UTF-8") from error
 
 
 def is_number(text: str) -> bool:
@@ -67,7 +75,7 @@ def is_number(text: str) -> bool:
         return False
 
 
-def find_layout(path: Path, target: str | int, header: bool | None, ignore: Sequence[str | int]) -> Layout:
+def find_layout(path: Path, target: int | str, header: bool | None, ignore: Sequence[int | str]) -> Layout:
     """Look at a file's first row.
 
     Args:
@@ -98,10 +106,7 @@ def find_layout(path: Path, target: str | int, header: bool | None, ignore: Sequ
 
 def _first_row(path: Path) -> tuple[list[str], str]:
     with open_text(path) as file:
-        try:
-            line = next((line for line in file if line.strip()), None)
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{path} is no text in UTF-8: save it as CSV in UTF-8") from error
+        line = next((line for line in file if line.strip()), None)
     if line is None:
         raise ValueError(f"{path} is empty: pass a file with rows")
     bare = "".join(line.split('"')[::2])  # without what stands in quotes
@@ -120,11 +125,11 @@ def _check_names(path: Path, names: Sequence[str]) -> None:
             raise ValueError(f"{path}: two columns are named {name!r}: rename one")
 
 
-def _find(path: Path, names: Sequence[str], column: str | int, header: bool, argument: str) -> int:
+def _find(path: Path, names: Sequence[str], column: int | str, header: bool, argument: str) -> int:
     """The position of a column."""
     if isinstance(column, str) and column in names:
         return names.index(column)
-    if not isinstance(column, str) and -len(names) <= column < len(names):
+    if isinstance(column, int) and -len(names) <= column < len(names):
         return column % len(names)
     known = ", ".join(map(repr, names[:_SHOWN])) + (", ..." if len(names) > _SHOWN else "")
     if header or not isinstance(column, str):

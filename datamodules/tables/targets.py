@@ -25,7 +25,9 @@ def class_names(column: np.ndarray, targets: str, name: str) -> tuple[str, ...]:
     is_text = column.dtype.kind == "U"
     if targets == "numbers":
         if is_text:
-            raise ValueError(f"targets='numbers', but column {name!r} holds text such as {column[0]!r}: use 'classes'")
+            raise ValueError(
+                f"targets='numbers', but column {name!r} holds text such as {str(column[0])!r}: use 'classes'"
+            )
         return ()
     values = np.unique(column)
     whole = is_text or bool((values == np.floor(values)).all())
