@@ -48,7 +48,7 @@ class GenerativeCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Link what the data know to the model, and add `--experiment`, `--prefer_bf16` and `--checkpoint`."""
         links = ("input_shape", "image_shape"), ("input_shape", "input_shape"), ("num_classes", "num_classes")
-        for source, target in links:
+        for source, target in (*links, ("num_outputs", "num_outputs")):
             parser.link_arguments(f"data.{source}", f"model.init_args.{target}", apply_on="instantiate")
         parser.add_argument(
             "--experiment",
@@ -158,6 +158,8 @@ class GenerativeCLI(LightningCLI):
     def predict(self, **kwargs: Any) -> None:
         """Write codes (N, D), and labels (N,) where there are any, to `<run folder>/codes.npz`, one file a process.
 
+        A model that gives something else says its name, which is the file's and the array's, as `predicts`.
+
         Raises:
             ValueError: the Trainer gave no predictions back.
         """
@@ -168,16 +170,19 @@ class GenerativeCLI(LightningCLI):
                 "--trainer.strategy is one that spawns processes, which give none back (ddp does)"
             )
         codes, labels = zip(*_flat(predictions), strict=True)
-        arrays: dict[str, Any] = {"codes": torch.cat(codes).cpu().float().numpy()}
-        has_classes = getattr(self.datamodule, "num_classes", None) != 0  # else batches hold zeros in their place
-        if has_classes and all(label is not None for label in labels):
+        name = getattr(self.model, "predicts", "codes")
+        arrays: dict[str, Any] = {name: torch.cat(codes).cpu().float().numpy()}
+        given = [label for label in labels if label is not None]
+        # data without classes have zeros in their place, or targets, which are floats
+        meant = getattr(self.datamodule, "num_classes", None) != 0 or any(label.is_floating_point() for label in given)
+        if meant and len(given) == len(labels):
             arrays["labels"] = torch.cat(labels).cpu().numpy()
         rank = f"_rank{self.trainer.global_rank}" if self.trainer.world_size > 1 else ""
-        path = run_folder(self.trainer) / f"codes{rank}.npz"
+        path = run_folder(self.trainer) / f"{name}{rank}.npz"
         if self._writes():
             path.parent.mkdir(parents=True, exist_ok=True)
             np.savez(path, **arrays)
-            print(f"codes: {path}")
+            print(f"{name}: {path}")
 
     @property
     def _options(self) -> Any:

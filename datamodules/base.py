@@ -16,7 +16,8 @@ class TensorDataModule(LightningDataModule):
 
     A batch is `(inputs, labels)`: floats of the model's dtype, shape (B, *input_shape), and int64 class indices,
     shape (B,). A subclass writes `load` and says what it holds, in its class or, where that is read from files, in its
-    `__init__`: `input_shape`, `num_classes` and `class_names` (0 and () for data without classes).
+    `__init__`: `input_shape`, `num_classes` and `class_names` (0 and () for data without classes). Data without classes
+    may have floats for labels, (B,): numbers to be predicted.
 
     The official test split is kept apart: it is what `test` and `predict` see, and nothing else sees it.
     `split_seed` alone decides what is validation. The order of training epoch k depends on (seed, k) alone, where seed
@@ -34,7 +35,7 @@ class TensorDataModule(LightningDataModule):
         drop_last: leave out the last training batch where it is not full.
 
     Raises:
-        TypeError: labels are no whole numbers.
+        TypeError: labels are no whole numbers, though there are classes.
         ValueError: an argument is out of its range; inputs have another shape than `input_shape`, or another number
             than labels; or (when a loader is made) `batch_size` is larger than the train split with `drop_last`.
 
@@ -81,8 +82,16 @@ class TensorDataModule(LightningDataModule):
         self.tensors: dict[str, tuple[Tensor, Tensor]] = {}
         self.splits: dict[str, Tensor] = {}
 
+    @property
+    def num_outputs(self) -> int:
+        """What a model must give for each example: a value a class, or one number where there are no classes."""
+        return self.num_classes or 1
+
     def load(self, train: bool) -> tuple[Tensor, Tensor]:
-        """The official train or test split: inputs (N, *input_shape) and labels (N,), whole numbers or bool."""
+        """The official train or test split: inputs (N, *input_shape) and labels (N,), whole numbers or bool.
+
+        Without classes they may be floats.
+        """
         raise NotImplementedError
 
     def setup(self, stage: str | None = None) -> None:
@@ -99,12 +108,13 @@ class TensorDataModule(LightningDataModule):
             )
         if self.train_fraction < 1:
             train = splits["train"]
-            kept = stratified_subset(labels[train], self.train_fraction, self.split_seed)
+            classes = torch.zeros_like(train) if labels.is_floating_point() else labels[train]
+            kept = stratified_subset(classes, self.train_fraction, self.split_seed)
             splits["train"] = train[kept]
         self.splits = splits
 
     def read(self) -> dict[str, tuple[Tensor, Tensor]]:
-        """What `tensors` becomes: inputs and int64 labels of "train", which holds validation too, and of "test"."""
+        """What `tensors` becomes: inputs and labels of "train", which holds validation too, and of "test"."""
         return {"train": self._checked(*self.load(train=True)), "test": self._checked(*self.load(train=False))}
 
     def cut(self) -> dict[str, Tensor]:
@@ -117,7 +127,7 @@ class TensorDataModule(LightningDataModule):
         return split in self.splits and len(self.splits[split]) > 0
 
     def split(self, name: str) -> tuple[Tensor, Tensor]:
-        """A copy of one split: inputs as `load` gave them, (N, *input_shape), and int64 labels, (N,).
+        """A copy of one split: inputs as `load` gave them, (N, *input_shape), and labels, (N,).
 
         Raises:
             ValueError: `name` is not one of the splits.
@@ -176,7 +186,8 @@ class TensorDataModule(LightningDataModule):
 
     def _checked(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         name = type(self).__name__
-        if labels.is_floating_point() or labels.is_complex():
+        numbers = labels.is_floating_point() and not self.num_classes  # to be predicted
+        if labels.is_complex() or (labels.is_floating_point() and not numbers):
             raise TypeError(f"{name}.load gave labels of {labels.dtype}: give class indices, integers or bool")
         if len(inputs) != len(labels):
             raise ValueError(f"{name}.load gave {len(inputs)} inputs but {len(labels)} labels: give one label an input")
@@ -184,4 +195,4 @@ class TensorDataModule(LightningDataModule):
             raise ValueError(
                 f"{name}.load gave inputs of shape {tuple(inputs.shape[1:])}, expected input_shape={self.input_shape}"
             )
-        return inputs, labels.long()
+        return inputs, labels if numbers else labels.long()

@@ -74,7 +74,7 @@ class EncodedDataModule(TensorDataModule):
     def _encode_split(self, split: str) -> None:
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         codes = torch.empty(len(self.splits[split]), *self.input_shape)
-        labels = torch.empty(len(codes), dtype=torch.int64)
+        labels = torch.empty(len(codes), dtype=self.data.tensors["train"][1].dtype)
         for encoder in self.encoders:
             encoder.to(device)
         done = 0

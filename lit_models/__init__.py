@@ -3,6 +3,7 @@
 from lit_models.autoencoder import LitAutoencoder
 from lit_models.classifier import LitClassifier
 from lit_models.gan import LitGAN
+from lit_models.linear import LitLinear
 from lit_models.loading import load_classifier, load_model
 from lit_models.ppca import LitPPCA
 from lit_models.probe import LitProbe
@@ -13,6 +14,7 @@ __all__ = [
     "LitAutoencoder",
     "LitClassifier",
     "LitGAN",
+    "LitLinear",
     "LitPPCA",
     "LitProbe",
     "LitRBM",

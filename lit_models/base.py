@@ -67,6 +67,7 @@ class BaseModule(LightningModule):
         monitor: name of the figure that judges the best checkpoint where the user names none.
         needs_labels: whether batches must have labels.
         num_classes: number of classes that labels may name; 0 where labels are not used.
+        predicts: what `train.py predict` writes.
         init_args: the arguments that the model was made with; `hparams` has them as plain data.
 
     Example:
@@ -84,6 +85,7 @@ class BaseModule(LightningModule):
     monitor = "val/loss"
     needs_labels = False
     num_classes = 0
+    predicts = "codes"
     image_shape: tuple[int, int, int]
 
     def __init__(
@@ -183,6 +185,10 @@ class BaseModule(LightningModule):
         Of a stream, whose length nobody knows, the batches of one epoch, or the first 1,000. The global random state
         stays as it was. With several processes each may see its share alone.
         """
+        return (x for x, _ in self.training_pairs())
+
+    def training_pairs(self) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """`training_batches` with their labels."""
         datamodule = getattr(self.trainer, "datamodule", None)
         # our data modules can give all of it to every process, in a fixed order
         whole = getattr(datamodule, "loader", None) if hasattr(datamodule, "has_split") else None
@@ -193,7 +199,7 @@ class BaseModule(LightningModule):
                     # as Lightning has it: the data module's hook where it wrote one, else the model's
                     owner = datamodule if is_overridden(hook, datamodule) else self
                     batch = getattr(owner, hook)(batch, *arguments(self))
-                yield self.read_batch(batch)[0]
+                yield self.read_batch(batch)
 
     def _batches_of_a_stream(self) -> int:
         batches = min(self.trainer.num_training_batches, _STREAM)

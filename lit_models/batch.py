@@ -54,3 +54,27 @@ def as_labels(y: Any, n: int) -> Tensor:
     if tuple(y.shape) != (n,) or y.is_floating_point() or y.is_complex():
         raise ValueError(f"labels y must be whole numbers of shape ({n},), got {y.dtype} of shape {tuple(y.shape)}")
     return y.to(torch.int64)
+
+
+def as_targets(y: Any, n: int, width: int) -> Tensor:
+    """Numbers to be predicted, of any type, shape (n,) or (n, width), as floats (n, width) of 32 bits or more.
+
+    Raises:
+        ValueError: there are none, or they are no tensor of n rows of so many numbers.
+
+    Example:
+        >>> as_targets(torch.tensor([1, 2]), 2, 1)
+        tensor([[1.],
+                [2.]])
+    """
+    expected = f"({n},)" if width == 1 else f"({n}, {width})"
+    if y is None:
+        raise ValueError(f"this model needs targets y, shape {expected}: none were given")
+    if not isinstance(y, Tensor):
+        raise ValueError(f"targets y must be a tensor, got {type(y).__name__}: use torch.tensor(y)")
+    if tuple(y.shape) not in ((n, width), *([(n,)] if width == 1 else [])) or y.is_complex():
+        raise ValueError(
+            f"targets y must be numbers of shape {expected}, got {y.dtype} of shape {tuple(y.shape)}: give num_outputs "
+            'numbers for each example, or use task="classification" for class indices'
+        )
+    return y.reshape(n, width).to(torch.promote_types(y.dtype, torch.float32))

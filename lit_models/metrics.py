@@ -81,6 +81,48 @@ class EpochMeans(EpochFigure):
         return dict(zip(self.names, (self.total / self.count), strict=True))
 
 
+class RSquared(EpochFigure):
+    """Share of the targets' variance over an epoch that predictions explain: 1 - squared errors / squared deviations.
+
+    Of several targets squares are summed. Targets that are all the same have no variance: then it is 1 where every
+    prediction is right, else 0.
+
+    Args:
+        width: M, number of targets.
+
+    Example:
+        >>> r2 = RSquared(1)
+        >>> r2.update(torch.tensor([[1.0], [0.0]]), torch.tensor([[-1.0], [1.0]]))
+        >>> r2.compute()
+        tensor(0.5000)
+    """
+
+    error: Tensor
+    total: Tensor
+    total_square: Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.add_state("error", torch.zeros(()), dist_reduce_fx="sum")
+        self.add_state("total", torch.zeros(width), dist_reduce_fx="sum")
+        self.add_state("total_square", torch.zeros(()), dist_reduce_fx="sum")
+        self.add_state("count", torch.zeros(()), dist_reduce_fx="sum")
+
+    def update(self, errors: Tensor, y: Tensor) -> None:
+        """Add errors (N, M) and targets (N, M) minus a constant near their mean, or rounding would take the digits."""
+        self.widen()
+        self.error.add_(errors.square().sum())
+        self.total.add_(y.sum(0))
+        self.total_square.add_(y.square().sum())
+        self.count.add_(len(y))
+
+    def compute(self) -> Tensor:
+        """Scalar, at most 1."""
+        deviations = self.total_square - (self.total.square() / self.count).sum()
+        explained = 1 - self.error / deviations
+        return torch.where(deviations > 0, explained, (self.error == 0).to(explained.dtype))
+
+
 class ActiveUnits(EpochFigure):
     """Number of active latent units over an epoch, see `functional.elbo.count_active_units`.
 

@@ -260,8 +260,12 @@ def test_splits_are_indices_into_what_was_loaded() -> None:
 
 
 def test_what_a_load_may_not_give() -> None:
+    classes = Table(torch.rand(20))
+    classes.num_classes = 2
     with pytest.raises(TypeError, match=r"Table.load gave labels of torch.float32: give class indices"):
-        Table(torch.rand(20)).setup()
+        classes.setup()
+    with pytest.raises(TypeError, match=r"Table.load gave labels of torch.complex64: give class indices"):
+        Table(torch.rand(20).to(torch.complex64)).setup()
     with pytest.raises(ValueError, match=r"Table.load gave 20 inputs but 19 labels"):
         Table(torch.arange(19)).setup()
     table = Table(torch.arange(20))

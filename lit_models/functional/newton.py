@@ -1,0 +1,73 @@
+"""A damped Newton step: its direction, and the line search that keeps the loss from growing."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+_SUFFICIENT = 1e-4  # share of the fall that the slope promises
+_HALVINGS = 40
+
+
+def newton_direction(gradient: Tensor, hessian: Tensor) -> Tensor:
+    """-(H + e I)^-1 g with the least e for which that is positive definite, of the gradient's shape.
+
+    e begins at a rounding error of H's largest entry and grows tenfold. So along a direction without curvature (a
+    constant column, a number added to all logits, more columns than rows), where the gradient is 0, nothing moves.
+
+    Args:
+        gradient: any shape, P values.
+        hessian: (P, P), or of the gradient's shape for a diagonal one.
+
+    Returns:
+        The direction; zeros where H is 0 or not finite, where there is no step to make.
+
+    Example:
+        >>> newton_direction(torch.tensor([2.0, 0.0]), torch.tensor([[4.0, 0.0], [0.0, 0.0]]))
+        tensor([-0.5000, -0.0000])
+    """
+    largest = float(hessian.abs().max())
+    if not 0 < largest < torch.inf:
+        return torch.zeros_like(gradient)
+    least = torch.finfo(hessian.dtype).eps ** 0.75 * largest
+    if hessian.shape == gradient.shape:
+        return -gradient / hessian.clamp(min=least)
+    for power in range(20):
+        damped = hessian + least * 10.0**power * torch.eye(len(hessian), dtype=hessian.dtype, device=hessian.device)
+        factor, failed = torch.linalg.cholesky_ex(damped)
+        if not failed:
+            return -torch.cholesky_solve(gradient.reshape(-1, 1), factor).view_as(gradient)
+    return torch.zeros_like(gradient)
+
+
+def backtrack(
+    objective: Callable[[Tensor], Tensor], start: Tensor, direction: Tensor, slope: float, step_size: float = 1.0
+) -> tuple[Tensor, float]:
+    """Go along a direction, and halve the step until the loss falls by a share of what its slope promises.
+
+    Args:
+        objective: the loss, a scalar.
+        start: the parameters.
+        direction: of the parameters' shape.
+        slope: gradient times direction, below 0.
+        step_size: of the first step that is tried.
+
+    Returns:
+        The new parameters and the step's size; the old ones and 0 where no step lowers the loss.
+
+    Source: L. Armijo, Pacific Journal of Mathematics 16, 1966.
+
+    Example:
+        >>> backtrack(lambda w: w.square().sum(), torch.tensor([1.0]), torch.tensor([-4.0]), slope=-8.0)
+        (tensor([0.]), 0.25)
+    """
+    before = float(objective(start))
+    rounding = torch.finfo(start.dtype).eps * abs(before)
+    for _ in range(_HALVINGS):
+        if not step_size * -slope > rounding:  # no loss could show the fall
+            break
+        candidate = start + step_size * direction
+        if float(objective(candidate)) <= before + _SUFFICIENT * step_size * slope:
+            return candidate, step_size
+        step_size /= 2
+    return start, 0.0
