@@ -193,6 +193,8 @@ class LitLinear(BaseModule):
     def predict_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> tuple[Tensor, Tensor | None]:
         """Probabilities (N, K) or predicted numbers (N, M), and labels or targets of a batch."""
         x, y = self.read_batch(batch, needs_labels=False)
+        if batch_idx == 0:
+            self.check_values(x, None)
         return self.classify(x) if self.classifies else self.predict(x), y
 
     # -- steps --------------------------------------------------------------------------------------------------------
