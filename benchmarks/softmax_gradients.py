@@ -7,6 +7,7 @@ Run: uv run python -m benchmarks.softmax_gradients --data_dir data --ckpt_path P
 """
 
 import tempfile
+from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -21,7 +22,9 @@ Points = dict[str, list[Figures]]
 def draw(runs: dict[str, Points]) -> Figure:
     """Loss and accuracy over epochs; the two gradients' lines lie over each other."""
     figure = Figure(figsize=(8, 3.4), layout="constrained")
-    styles = dict(zip(runs, ({"linewidth": 4, "alpha": 0.35}, {"linewidth": 1, "linestyle": "--"}), strict=True))
+    styles: dict[str, Any] = dict(
+        zip(runs, ({"linewidth": 4, "alpha": 0.35}, {"linewidth": 1, "linestyle": "--"}), strict=True)
+    )
     for axes, name in zip(figure.subplots(1, 2), Figures._fields, strict=True):
         for label, points in runs.items():
             for color, (split, figures) in zip(("C0", "C1"), points.items(), strict=True):

@@ -102,7 +102,7 @@ class TableDataModule(TensorDataModule):
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> tuple[Tensor, Tensor]:
         """Numbers, which are held in 64 bits, to those of the model or 32, since some devices have no more."""
-        model = self.trainer.lightning_module if self.trainer else None
+        model: Any = self.trainer.lightning_module if self.trainer else None
         dtype = torch.promote_types(model.dtype if model else torch.float32, torch.float32)
         inputs, labels = (part.to(dtype) if part.is_floating_point() else part for part in batch)
         return inputs, labels

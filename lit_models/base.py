@@ -203,7 +203,7 @@ class BaseModule(LightningModule):
 
     def _batches_of_a_stream(self) -> int:
         batches = min(self.trainer.num_training_batches, _STREAM)
-        rank_zero_info(f"{type(self).__name__} takes its scale from the first {batches:.0f} batches of a stream")
+        rank_zero_info(f"{type(self).__name__} measures the first {batches:.0f} batches of a stream")
         return int(batches)
 
     def condition(self, y: Tensor | None) -> Tensor | None:

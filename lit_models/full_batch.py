@@ -2,43 +2,14 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
 
 from lit_models.functional.least_squares import compress, compress_batches, least_squares
 from lit_models.functional.linear_models import LinearLoss, gradient_sum, hessian_diagonal_sum, hessian_sum
 from lit_models.functional.newton import backtrack, newton_direction
 from lit_models.processes import rows_of_processes, sum_over_processes
-
-
-class Held(Optimizer):
-    """An optimizer that leaves the parameters as they are, for models whose solver moves them.
-
-    Lightning counts its steps, which are batches, and writes checkpoints by that count.
-
-    Args:
-        params: the parameters.
-
-    Example:
-        >>> weight = torch.nn.Parameter(torch.ones(1))
-        >>> weight.grad = torch.ones(1)
-        >>> Held([weight]).step()
-        >>> weight.tolist()
-        [1.0]
-    """
-
-    def __init__(self, params: Iterable[Any]) -> None:
-        super().__init__(params, {"lr": 0.0})  # which loggers of rates ask for
-
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """Compute the loss, and nothing else."""
-        if closure is None:
-            return None
-        with torch.enable_grad():
-            return closure()
 
 
 @dataclass
@@ -80,7 +51,7 @@ class FullBatch:
         for h, y in self.batches():
             outputs = h @ theta.T
             parts = gradient_sum(h, self.loss.residual(outputs, y)), second(h, self.loss.curvature(outputs))
-            sums = [total + part for total, part in zip(sums, (len(h), *parts), strict=True)]
+            sums = [total + part for total, part in zip(sums, (theta.new_tensor(len(h)), *parts), strict=True)]
         count, gradient, hessian = (sum_over_processes(total) for total in sums)
         penalty = torch.full_like(theta, self.l2)
         penalty[:, -1] = 0

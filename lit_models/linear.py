@@ -19,9 +19,10 @@ from lit_models.checks import (
     check_unit_range,
     check_weight,
 )
-from lit_models.full_batch import FullBatch, Held
+from lit_models.full_batch import FullBatch
 from lit_models.functional.linear_models import LOG_LOSS, SQUARED_ERROR, class_logits, loss_by_hand, with_ones
 from lit_models.functional.precision import wide
+from lit_models.held import Held
 from lit_models.metrics import EpochMeans, RSquared, reset
 from lit_models.moments import moments
 from lit_models.networks.head import StandardizedLinear
@@ -192,6 +193,8 @@ class LitLinear(BaseModule):
     def predict_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> tuple[Tensor, Tensor | None]:
         """Probabilities (N, K) or predicted numbers (N, M), and labels or targets of a batch."""
         x, y = self.read_batch(batch, needs_labels=False)
+        if batch_idx == 0:
+            self.check_values(x, None)
         return self.classify(x) if self.classifies else self.predict(x), y
 
     # -- steps --------------------------------------------------------------------------------------------------------
@@ -247,7 +250,7 @@ class LitLinear(BaseModule):
             diagonal, dtype = self.solver == "newton_diagonal", self.head.linear.weight.dtype
             theta, taken = self._full_batch().newton_step(self._theta(), self.step_size, diagonal, dtype)
             self._set(theta)
-            self.log("train/step_size", taken)
+            self.log("train/step_size", taken, sync_dist=True)  # the same on all processes
 
     @torch.no_grad()
     def _fit_scales(self) -> None:

@@ -248,6 +248,36 @@ OPTIONS: list[tuple[list[str], type[BaseException], str]] = [
     ),
     # choices are checked by the parser, which lists them
     (["--model=LitPPCA", *DIGITS, "--model.fit=newton"], SystemExit, "closed_form.*em.*gradient"),
+    (["--model=LitLinear", *DIGITS, "--model.l2=-1"], ValueError, "l2 must be a finite number, at least 0, got -1"),
+    (["--model=LitLinear", *DIGITS, "--model.step_size=2"], ValueError, r"step_size must be in \(0, 1\], got 2"),
+    (["--model=LitLinear", *DIGITS, "--model.solver=closed_form"], ValueError, "closed_form.* is for task=.regression"),
+    (
+        ["--model=LitLinear", *DIGITS, "--model.task=regression"],
+        ValueError,
+        r"targets y must be numbers of shape \(128, 10\), got torch.int64 of shape \(128,\): .* task=.classification",
+    ),
+    (
+        ["--model=LitLinear", "--data=DiabetesDataModule", "--trainer.max_epochs=1"],
+        ValueError,
+        "num_outputs must be the number of classes, at least 2, got 1: .* use task=.regression",
+    ),
+    (
+        ["--model=LitVAE", "--data=BreastCancerDataModule", "--trainer.max_epochs=1"],
+        ValueError,
+        r"image_shape must be \(channels, height, width\), each at least 1, got \(30,\)",
+    ),
+    (
+        ["--model=LitLinear", "--data=CSVDataModule", "--data.path=nowhere.csv", "--data.target=y"],
+        FileNotFoundError,
+        "there is no file nowhere.csv: pass the path of a CSV file",
+    ),
+    (
+        ["--model=LitLinear", "--data=BreastCancerDataModule", "--data.test_fraction=1"],
+        ValueError,
+        r"test_fraction must be in \[0, 1\), got 1",
+    ),
+    # choices are checked by the parser, which lists them
+    (["--model=LitLinear", *DIGITS, "--model.solver=lbfgs"], SystemExit, "gradient.*manual.*newton.*closed_form"),
     (["--model=LitGAN", *DIGITS, "--model.loss=wgan"], SystemExit, "minimax.*non_saturating.*hinge.*least_squares"),
     (["--model=LitVAE", *DIGITS, "--model.likelihood=poisson"], SystemExit, "bernoulli.*gaussian"),
     (["--model=LitRBM", *DIGITS, "--model.learning=pcd"], SystemExit, "cd.*exact"),

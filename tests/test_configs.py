@@ -16,7 +16,7 @@ def _kind(config: Path) -> tuple[str, ...]:
     """Model, data, and what of a GAN and a VAE makes another computation."""
     settings = yaml.safe_load(config.read_text())
     options = settings["model"]["init_args"]
-    told_apart = (str(options.get(name)) for name in ("conditional", "gradient_penalty"))
+    told_apart = (str(options.get(name)) for name in ("conditional", "gradient_penalty", "solver"))
     return settings["model"]["class_path"], settings["data"]["class_path"], *told_apart
 
 
@@ -30,6 +30,9 @@ MAPS = [
     "--model.latent_dim=2016",
     "--model.num_components=0",
 ]
+
+
+TABLES = ("BreastCancerDataModule", "DiabetesDataModule")  # which scikit-learn brings along
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +52,9 @@ def where(config: Path, fake_data: Path, batch_size: int, encoders: dict[str, Pa
     encodes = "EncodedDataModule" in config.read_text()
     data = "data.data" if encodes else "data"
     words = [f"--config={config}", *_reader_of_generated_files(config, data)]
-    words += [f"--{data}.data_dir={fake_data}", f"--{data}.batch_size={batch_size}"]
+    words += [f"--{data}.batch_size={batch_size}"]
+    if not any(f"datamodules.{table}" in config.read_text() for table in TABLES):
+        words += [f"--{data}.data_dir={fake_data}"]
     if "class_path: datamodules.ImageFolderDataModule" in config.read_text():
         words += [f"--data.data_dir={fake_data}/pictures", f"--data.cache_dir={fake_data}/decoded"]
     if "LitGAN" in config.read_text():

@@ -14,7 +14,7 @@ from torch.optim import SGD, Adam
 from torch.optim.lr_scheduler import CyclicLR, OneCycleLR
 from torch.utils.data import DataLoader
 
-from lit_models import LitClassifier, LitGAN, LitPPCA, LitProbe, LitRBM, LitVAE
+from lit_models import LitClassifier, LitGAN, LitLinear, LitPPCA, LitProbe, LitRBM, LitVAE
 from lit_models.networks import ConvDecoder, ConvEncoder
 from tests.lit_models.test_vae import make_trainer, mlps
 
@@ -29,10 +29,12 @@ MODELS: dict[str, Callable[..., LightningModule]] = {
     "classifier": lambda: LitClassifier(SHAPE),
     "ppca": lambda: LitPPCA(SHAPE, latent_dim=3),
     "factor analysis": lambda: LitPPCA(SHAPE, latent_dim=3, noise="diagonal", fit="em"),
+    "linear": lambda: LitLinear(SHAPE),
+    "newton": lambda: LitLinear(SHAPE, solver="newton", l2=0.1),
 }
 # Lightning's word for a run without validation, which many of these are
 pytestmark = pytest.mark.filterwarnings("ignore:You defined a `validation_step` but have no `val_dataloader`")
-LABELLED = ("cvae", "cgan", "classifier")
+LABELLED = ("cvae", "cgan", "classifier", "linear", "newton")
 IMAGES = torch.rand(24, *SHAPE, generator=torch.Generator().manual_seed(0))
 LABELS = torch.arange(24) % 10
 
@@ -132,7 +134,7 @@ def test_labels_of_every_integer_type(name: str, dtype: torch.dtype, tmp_path: P
     labels = (LABELS % 2).to(dtype)
     model, runs = MODELS[name](), trainer(tmp_path)
     runs.fit(model, loader(y=labels), loader(y=labels))
-    if name != "classifier":
+    if hasattr(model, "sample"):
         assert model.sample(24, labels).shape == (24, *SHAPE)
 
 
@@ -160,7 +162,7 @@ def test_a_batch_of_another_form(batch: Any) -> None:
 
 
 @pytest.mark.parametrize("precision", ["bf16-true", "16-true", "bf16-mixed", "64-true"])
-@pytest.mark.parametrize("name", ["vae", "cvae", "gan", "rbm", "classifier", "ppca"])
+@pytest.mark.parametrize("name", ["vae", "cvae", "gan", "rbm", "classifier", "ppca", "newton"])
 def test_figures_are_wide_whatever_the_precision(name: str, precision: str, tmp_path: Path) -> None:
     """As with 32 bits, up to what 16 bits make of the weights; 40 batches, so that a sum of 16 bits would stall."""
     many = {"x": IMAGES.repeat(14, 1, 1, 1), "y": LABELS.repeat(14)}
