@@ -1,8 +1,9 @@
 """What the benchmarks' command lines share: settings that are looked at before anything is measured."""
 
 from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -29,15 +30,16 @@ def add_device(parser: ArgumentParser) -> None:
     parser.add_argument("--device", type=device, default="cpu", choices=["cpu", "cuda"], help="where to train")
 
 
-def add_count(parser: ArgumentParser, name: str, default: int, least: int, meaning: str) -> None:
-    """Add an option that is a whole number, at least so large."""
+def add_count(parser: ArgumentParser, name: str, default: int | Sequence[int], least: int, meaning: str) -> None:
+    """Add an option that is a whole number, at least so large; or several where the default is a list."""
 
     def count(word: str) -> int:
         if not word.isdecimal() or int(word) < least:
             raise ArgumentTypeError(f"must be a whole number, at least {least}, got {word}")
         return int(word)
 
-    parser.add_argument(name, type=count, default=default, help=meaning)
+    several: dict[str, Any] = {} if isinstance(default, int) else {"nargs": "+"}
+    parser.add_argument(name, type=count, default=default, help=meaning, **several)
 
 
 def add_epochs(parser: ArgumentParser) -> None:

@@ -14,6 +14,7 @@ Run: uv run python -m benchmarks.ppca --data_dir data
 import tempfile
 from argparse import Namespace
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,6 +31,7 @@ from lit_models.functional.linear_gaussian import LinearGaussian, closed_form, l
 from lit_models.moments import Covariance, covariance
 
 _CHUNK = 5000
+_INK = 0.01  # of a pixel
 _GRADIENT = "configs/ppca_mnist_gradient.yaml"
 # name, config, words: those of factor analysis have "factor analysis" in their name
 WAYS = (
@@ -126,7 +128,7 @@ def pca_rows(latent_dim: int, images: Images) -> list[str]:
     scores = [pca.score(x.numpy()) for x in (flat, test)]
     n = images.moments.images
     unbiased = closed_form(images.moments.mean, images.moments.covariance * n / (n - 1), latent_dim, 1e-12)
-    ours = [mean_nats(lambda x: log_density(unbiased, x), x) for x in (flat, test)]
+    ours = [mean_nats(partial(_double_density, unbiased), x) for x in (flat, test)]
     components = torch.from_numpy(pca.components_)
     errors = []
     for x in (flat, test):
@@ -153,19 +155,37 @@ def factor_analysis_of_sklearn(latent_dim: int, moments: Covariance, min_varianc
 def factor_analysis_row(latent_dim: int, images: Images, min_variance: float) -> tuple[str, float]:
     """The row of scikit-learn's factor analysis, and the train split's nats."""
     model = factor_analysis_of_sklearn(latent_dim, images.moments, min_variance)
-    nats = [mean_nats(lambda x: log_density(model, x.flatten(1).double()), x) for x in (images.train, images.test)]
+    nats = [mean_nats(partial(_double_density, model), x) for x in (images.train, images.test)]
     return row(latent_dim, "scikit-learn's FactorAnalysis, same floor", nats), nats[0]
 
 
 def spread(model: LitPPCA, x: Tensor) -> str:
-    """How a mean log-likelihood comes about: quantiles over images."""
+    """How a mean log-likelihood comes about: quantiles over images, and what pixels at the floor of psi do to it."""
     nats = torch.cat([model.log_likelihood(part) for part in x.split(_CHUNK)]).double()
     low, first, middle, high = nats.quantile(torch.tensor([0.0, 0.01, 0.5, 1.0]).double()).tolist()
     rest = nats.sort().values[len(nats) // 100 :].mean()
+    still = model.gaussian.variance <= 1.001 * model.min_variance
+    surprised = ((x.flatten(1) - model.mean)[:, still].abs() > _INK).any(1)
     return (
         f"K = {model.latent_dim}: lowest {low:.0f}, 1% {first:.0f}, median {middle:.0f}, highest {high:.0f}; mean "
-        f"{nats.mean():.0f}, without the lowest 1% {rest:.0f}; {int((nats < 0).sum())} images below 0"
+        f"{nats.mean():.0f}, without the lowest 1% {rest:.0f}; {int((nats < 0).sum())} images below 0. "
+        f"{int(still.sum())} pixels at the floor; {int(surprised.sum())} images have ink there, {nats[surprised].mean():.0f} on average"
     )
+
+
+def codeless_rows(images: Images, min_variance: float) -> list[str]:
+    """What the noise alone is worth: both models without codes."""
+    moments, rows = images.moments, []
+    variances = moments.covariance.diagonal()
+    for name, variance in (("PPCA", variances.mean().expand_as(variances)), ("factor analysis", variances)):
+        model = LinearGaussian(variances.new_zeros(len(variances), 1), moments.mean, variance.clamp(min=min_variance))
+        density = partial(_double_density, model)
+        rows.append(row(0, f"{name}, without codes", [mean_nats(density, x) for x in (images.train, images.test)]))
+    return rows
+
+
+def _double_density(model: LinearGaussian, x: Tensor) -> Tensor:
+    return log_density(model, x.flatten(1).double())
 
 
 def measure(options: Namespace) -> tuple[dict[Key, Run], dict[Key, float], Images]:
@@ -174,6 +194,7 @@ def measure(options: Namespace) -> tuple[dict[Key, Run], dict[Key, float], Image
     optima: dict[Key, float] = {}
     images = read(options.data_dir)
     print(f"{_HEADER}\n{'|---' * (_HEADER.count('|') - 1)}|")
+    print(*codeless_rows(images, LitPPCA((1, 28, 28)).min_variance), sep="\n")
     for latent_dim in options.codes:
         for name, config, words in WAYS:
             run = runs[latent_dim, name] = fit(latent_dim, config, words, options)
@@ -199,12 +220,10 @@ def read(data_dir: str) -> Images:
 def main() -> None:
     """Train, print and draw."""
     parser = make_parser(__doc__)
-    parser.add_argument("--codes", type=int, nargs="+", default=[2, 4, 8, 32], help="K, numbers of codes")
+    add_count(parser, "--codes", [2, 4, 8, 32], 1, "K, numbers of codes")
     add_count(parser, "--epochs", 0, 0, "epochs of each fit; 0 for those of the configs")
     parser.add_argument("--out", default="runs/ppca", help="folder of the pictures")
     options = parser.parse_args()
-    if min(options.codes) < 1:
-        parser.error(f"--codes must be at least 1, got {min(options.codes)}")
     check_data(parser, options.data_dir, ["MNIST"])
     runs, optima, images = measure(options)
     print("\nfactor analysis by EM, log-likelihoods of the test images in nats")

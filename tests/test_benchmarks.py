@@ -12,7 +12,7 @@ import pytest
 import torch
 from lightning.pytorch import Trainer
 
-from benchmarks import beta_search, growth, images, label_agreement, optimizer_grid, start, table
+from benchmarks import beta_search, growth, images, label_agreement, optimizer_grid, ppca, start, table
 from benchmarks.optimizer_run import Losses, Run, evaluate, fit
 from benchmarks.rate_distortion import Dot, draw
 from benchmarks.turns import Clock, Memory, Setting, take_turns
@@ -75,6 +75,8 @@ def test_a_row_of_the_table(
         (start, ["--data_dir", "nowhere"], "--data_dir must hold FashionMNIST/raw, which is not in 'nowhere': give"),
         (start, ["--starts", "0"], "argument --starts: must be a whole number, at least 1, got 0"),
         (beta_search, ["--data_dir", "nowhere"], "--data_dir must hold MNIST/raw, which is not in 'nowhere': give"),
+        (ppca, ["--data_dir", "nowhere"], "--data_dir must hold MNIST/raw, which is not in 'nowhere': give"),
+        (ppca, ["--codes", "2", "0"], "argument --codes: must be a whole number, at least 1, got 0"),
         (beta_search, ["--betas", "1", "-1"], "argument --betas: must be finite numbers, at least 0, got -1"),
         (beta_search, ["--grid", "0"], "argument --grid: must be finite numbers, at least 1e-09, got 0"),
         (beta_search, ["--epochs", "0"], "argument --epochs: must be a whole number, at least 1, got 0"),
@@ -316,3 +318,17 @@ def test_losses_of_a_split_are_means_over_its_images(fake_data: Path) -> None:
     loss, accuracy = evaluate(Sure(), data, "test")
     assert accuracy == pytest.approx(0.1)
     assert loss == pytest.approx(0.1 * math.log(2) + 0.9 * math.log(18), rel=1e-6)
+
+
+@pytest.mark.slow
+def test_ppca_beside_scikit_learn(
+    fake_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One epoch of each fit: the closed form is what scikit-learn finds, and no fit is above it."""
+    words = ["--data_dir", str(fake_data), "--codes", "2", "--epochs", "1", "--out", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["ppca", *words])
+    ppca.main()
+    rows = [line.split("|") for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
+    nats = {cells[2].strip(): float(cells[3]) for cells in rows[1:]}
+    assert nats["PPCA, closed form"] == max(value for name, value in nats.items() if name.startswith("PPCA"))
+    assert len(list(tmp_path.glob("ppca_*.png"))) == 3
