@@ -296,7 +296,10 @@ def test_pictures_leave_no_trace_in_the_weights(tmp_path: Path) -> None:
         (["train"], "'fit', 'validate', 'test', 'predict'"),
         # a class that is not there: those that are
         (["fit", "--model=LitVEA", "--data=DigitsDataModule"], "--model: LitAutoencoder"),
-        (["fit", "--model=LitVAE", "--data=NoSuchData"], "--data: CIFAR10DataModule, DigitsDataModule"),
+        (
+            ["fit", "--model=LitVAE", "--data=NoSuchData"],
+            "--data: BreastCancerDataModule, CIFAR10DataModule, CSVDataModule, D",
+        ),
         # no config: the shortest way, and the configs
         (["fit"], "train.py fit --config configs/quickstart.yaml"),
         (["fit", "--trainer.max_epochs=3"], "Configs in configs/: "),

@@ -116,7 +116,7 @@ def test_diabetes_is_in_its_own_units() -> None:
         ({"test_fraction": float("nan")}, r"test_fraction must be in \[0, 1\), got nan"),
         ({"test_seed": -1}, r"test_seed must be from 0 to 4294967295, got -1"),
         ({"test_fraction": 0.99}, r"test_fraction=0.99 leaves no row of 20 to train on: use a smaller one"),
-        ({"val_fraction": 0.99}, r"val_fraction=0.99 leaves no training image of 20"),
+        ({"val_fraction": 0.99}, r"val_fraction=0.99 leaves no training image of 16"),
     ],
 )
 def test_fractions_out_of_range(options: dict[str, float], message: str, tmp_path: Path) -> None:
