@@ -170,7 +170,7 @@ def spread(model: LitPPCA, x: Tensor) -> str:
         f"K = {model.latent_dim}: lowest {low:.0f}, 1% {first:.0f}, median {middle:.0f}, highest {high:.0f}; mean "
         f"{nats.mean():.0f}, without the lowest 1% {rest:.0f}; {int((nats < 0).sum())} images below 0. "
         f"{int(still.sum())} pixels at the floor; {int(surprised.sum())} images have ink there, "
-        f"{nats[surprised].mean():.0f} on average"
+        f"{nats[surprised].mean():.0f} nats on average"
     )
 
 
