@@ -100,20 +100,16 @@ def test_the_manual_gradient_takes_autograds_steps(task: str, optimizer: Any, tm
     assert runs[0].losses[-1] < runs[0].losses[0]
 
 
-@pytest.mark.parametrize("data", [cancer, iris])
-@pytest.mark.parametrize("solver", ["newton", "newton_diagonal"])
+@pytest.mark.parametrize(("data", "solver"), [(cancer, "newton"), (iris, "newton"), (iris, "newton_diagonal")])
 def test_newton_finds_scikit_learns_solution(data: Any, solver: str, tmp_path: Path) -> None:
     x, y = data()
     model = LitLinear(x.shape[1:], int(y.max()) + 1, solver=solver, l2=0.05)  # type: ignore[arg-type]
-    noted = fit(model, x, y, tmp_path, batch=1000, max_epochs=12 if solver == "newton" else 150)
+    fit(model, x, y, tmp_path, batch=1000, max_epochs=10 if solver == "newton" else 80)
     known = LogisticRegression(C=1 / (0.05 * len(x)), tol=1e-12, max_iter=10_000).fit(x.numpy(), y.numpy())
     atol = 1e-5 if solver == "newton" else 1e-2
     torch.testing.assert_close(theta(model)[:, :-1], torch.from_numpy(known.coef_), rtol=0, atol=atol)
     probabilities = torch.from_numpy(known.predict_proba(x.numpy()))
     torch.testing.assert_close(model.classify(x).detach(), probabilities, rtol=0, atol=atol)
-    assert all(after <= before + 1e-6 for before, after in zip(noted.losses, noted.losses[1:], strict=False)) or (
-        solver == "newton_diagonal"  # the loss that is shown is without the penalty
-    )
 
 
 def test_one_newton_step_is_least_squares(tmp_path: Path) -> None:
@@ -203,14 +199,16 @@ def test_with_a_penalty_eight_whole_steps_are_enough(tmp_path: Path) -> None:
 # -- data that are not well-behaved -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("precision", ["64-true", "32-true", "bf16-true", "16-true", "bf16-mixed"])
-@pytest.mark.parametrize("solver", ["newton", "newton_diagonal"])
+@pytest.mark.parametrize(
+    ("solver", "precision"),
+    [("newton", "64-true"), ("newton", "bf16-true"), ("newton", "16-true"), ("newton_diagonal", "bf16-mixed")],
+)
 def test_on_separable_classes_the_loss_never_grows(solver: Any, precision: Any, tmp_path: Path) -> None:
     x = normal(60, 3)
     y = (x[:, 0] > 0).long() + (x[:, 0] > 1).long()
     x = x.to(torch.float64 if precision == "64-true" else torch.float32)
     model = LitLinear((3,), 3, solver=solver)
-    noted = fit(model, x, y, tmp_path, batch=100, max_epochs=40, precision=precision)
+    noted = fit(model, x, y, tmp_path, batch=100, max_epochs=25, precision=precision)
     assert theta(model).isfinite().all()
     # what is logged is computed in the model's precision, the line search in float64
     slack = 5e-3 if "16" in precision else 1e-6
@@ -251,8 +249,8 @@ def test_a_regression_with_any_number_of_rows(rows: int, tmp_path: Path) -> None
     assert float(trainer.callback_metrics["train/r2"]) == pytest.approx(1 if rows < 8 else 0.3, abs=0.3)
 
 
-@pytest.mark.parametrize("precision", ["bf16-mixed", "bf16-true", "16-true", "32-true"])
-@pytest.mark.parametrize("solver", ["gradient", "manual", "closed_form", "newton"])
+@pytest.mark.parametrize("precision", ["bf16-mixed", "bf16-true", "16-true"])
+@pytest.mark.parametrize("solver", ["manual", "closed_form", "newton"])
 def test_a_regression_in_any_precision(solver: Any, precision: Any, tmp_path: Path) -> None:
     x = normal(64, 3).float()
     y = (x @ torch.tensor([1.0, -2.0, 0.5]) + 3).unsqueeze(1)
@@ -282,7 +280,7 @@ def run(folder: Path, command: str, *words: str) -> Any:
 CANCER = ["--model=LitLinear", "--data=BreastCancerDataModule", "--data.batch_size=64", "--trainer.log_every_n_steps=1"]
 
 
-@pytest.mark.parametrize("solver", ["newton", "manual"])
+@pytest.mark.parametrize("solver", ["newton", pytest.param("manual", marks=pytest.mark.slow)])
 def test_a_resumed_run_repeats_the_uninterrupted_one(solver: str, tmp_path: Path) -> None:
     words = [*CANCER, f"--model.solver={solver}", "--model.l2=0.1", "--model.step_size=0.5"]
     whole = run(tmp_path, "fit", *words, "--trainer.max_epochs=4", "--experiment=whole")
