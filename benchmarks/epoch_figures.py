@@ -46,7 +46,7 @@ class EpochFigures(Callback):
             points.append(Figures(float(cross_entropy(logits, y)), float(accuracy)))
 
 
-def fit(config: str, folder: str, words: Sequence[str]) -> tuple[dict[str, list[Figures]], LightningModule]:
+def fit(config: str, folder: str, words: Sequence[str]) -> tuple[dict[str, list[Figures]], Any]:
     """Train a config with some words more; its figures by split, and the model."""
     quiet = ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false"]
     silent = ["--trainer.logger=false", "--trainer.enable_checkpointing=false", "--trainer.accelerator=cpu"]

@@ -54,7 +54,7 @@ def descend(h: Tensor, y: Tensor, steps: Sequence[int]) -> Descent:
 
     Example:
         >>> h, y = torch.tensor([[1.0], [2.0]]).double(), torch.tensor([1.0, 2.0]).double()
-        >>> descend(h, y, [0, 1]).thetas.flatten().tolist()
+        >>> descend(h, y, [0, 1]).thetas.flatten().round(decimals=6).tolist()
         [0.0, 1.0]
     """
     values, vectors = torch.linalg.eigh(h.T @ h / len(h))

@@ -69,7 +69,7 @@ def main() -> None:
         for label, words in RUNS.items():
             runs[label], model = fit(CONFIG, folder, [steps, *words])
             print_rows(label, runs[label])
-            norm = float(torch.linalg.vector_norm(model.head.linear.weight.detach()))  # type: ignore[union-attr, operator]
+            norm = float(torch.linalg.vector_norm(model.head.linear.weight.detach()))
             print(f"| {label} | | norm of the weights {norm:.1f} | | | |")
         words = ("--model.l2=0.01", "--model.step_size=1", "--trainer.max_epochs=10")
         print_rows(REMEDY, fit(CONFIG, folder, words)[0])

@@ -56,7 +56,7 @@ def main() -> None:
     for solver, label in SOLVERS.items():
         with tempfile.TemporaryDirectory() as folder:
             runs[label], model = fit(CONFIG, folder, [*words, f"--model.solver={solver}"])
-        weights.append(model.head.linear.weight.detach())  # type: ignore[union-attr, operator]
+        weights.append(model.head.linear.weight.detach())
         for epoch in sorted({*range(1, options.epochs + 1, 5), options.epochs}):
             (loss, accuracy), (test_loss, test_accuracy) = (points[epoch] for points in runs[label].values())
             cells = f"{loss:.4f} | {test_loss:.4f} | {accuracy:.4f} | {test_accuracy:.4f}"
