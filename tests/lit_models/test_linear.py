@@ -300,9 +300,9 @@ def test_a_resumed_run_repeats_the_uninterrupted_one(solver: str, tmp_path: Path
 def test_predict_writes_probabilities_or_numbers(tmp_path: Path) -> None:
     run(tmp_path, "fit", *CANCER, "--model.solver=newton", "--model.l2=0.1", "--trainer.max_epochs=1")
     run(tmp_path, "predict", *CANCER, "--model.solver=newton", "--model.l2=0.1", "--ckpt_path=last")
-    found = np.load(next(tmp_path.glob("*/*/probabilities.npz")))
-    assert found["probabilities"].shape == (114, 2)
-    assert (found["probabilities"].argmax(1) == found["labels"]).mean() > 0.9
+    with np.load(next(tmp_path.glob("*/*/probabilities.npz"))) as found:
+        assert found["probabilities"].shape == (114, 2)
+        assert (found["probabilities"].argmax(1) == found["labels"]).mean() > 0.9
     diabetes = [
         "--model=LitLinear",
         "--model.task=regression",
@@ -311,9 +311,9 @@ def test_predict_writes_probabilities_or_numbers(tmp_path: Path) -> None:
     ]
     run(tmp_path, "fit", *diabetes, "--trainer.max_epochs=1", "--experiment=numbers", "--trainer.log_every_n_steps=1")
     run(tmp_path, "predict", *diabetes, "--experiment=numbers", "--ckpt_path=last")
-    found = np.load(next(tmp_path.glob("numbers/*/predictions.npz")))
-    assert found["predictions"].shape == (89, 1)
-    assert r2_score(found["labels"], found["predictions"][:, 0]) > 0.2
+    with np.load(next(tmp_path.glob("numbers/*/predictions.npz"))) as found:
+        assert found["predictions"].shape == (89, 1)
+        assert r2_score(found["labels"], found["predictions"][:, 0]) > 0.2
 
 
 def test_images_and_codes(tmp_path: Path) -> None:
