@@ -47,8 +47,9 @@ class GenerativeCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Link what the data know to the model, and add `--experiment`, `--prefer_bf16` and `--checkpoint`."""
-        links = ("input_shape", "image_shape"), ("input_shape", "input_shape"), ("num_classes", "num_classes")
-        for source, target in (*links, ("num_outputs", "num_outputs")):
+        links = {"image_shape": "input_shape"}
+        links |= {name: name for name in ("input_shape", "num_classes", "num_outputs")}
+        for target, source in links.items():
             parser.link_arguments(f"data.{source}", f"model.init_args.{target}", apply_on="instantiate")
         parser.add_argument(
             "--experiment",

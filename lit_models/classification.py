@@ -3,16 +3,16 @@
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 from torch.nn.functional import cross_entropy
-from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
+from torchmetrics.classification import MulticlassAccuracy
 
-from lit_models.base import BaseModule
 from lit_models.checks import check_count, check_share
+from lit_models.confusion import ConfusionModule
 from lit_models.functional.precision import wide
-from lit_models.metrics import EpochMeans, reset
+from lit_models.metrics import EpochMeans
 
 
-class ClassificationModule(BaseModule):
-    """BaseModule whose `forward` gives logits (N, K).
+class ClassificationModule(ConfusionModule):
+    """ConfusionModule whose `forward` gives logits (N, K).
 
     Logged for each of train, val and test: `loss`, the cross-entropy in nats per image, and `accuracy`, the share of
     images whose most probable class is theirs. `confusion` holds the matrix of the last finished val or test split.
@@ -40,8 +40,6 @@ class ClassificationModule(BaseModule):
     """
 
     needs_labels = True
-    confusion: Tensor | None = None
-    """(K, K) counts of images by class (row) and by the class they were taken for (column)."""
 
     def __init__(
         self,
@@ -62,7 +60,7 @@ class ClassificationModule(BaseModule):
         self.label_smoothing = label_smoothing
         # micro: each image counts the same, as in the accuracies that papers report
         self.add_figures(means=EpochMeans(["loss"]), accuracy=MulticlassAccuracy(num_classes, average="micro"))
-        self._confusion = MulticlassConfusionMatrix(num_classes)
+        self.count_classes(num_classes)
 
     def classify(self, x: Tensor) -> Tensor:
         """Probability of each class, (N, K)."""
@@ -78,25 +76,10 @@ class ClassificationModule(BaseModule):
         figures = self.figures(stage)
         figures["means"].update([loss], len(logits))
         figures["accuracy"].update(logits.detach(), y)
-        if stage != "train":
-            self._confusion.update(logits, y)  # type: ignore[arg-type]
+        self.count(logits, y, stage)
         return loss
 
     def cross_entropy(self, logits: Tensor, y: Tensor | None, stage: str) -> Tensor:
         """Mean cross-entropy in nats; smoothed where it trains."""
         smoothing = self.label_smoothing if stage == "train" else 0.0
         return cross_entropy(wide(logits), y, label_smoothing=smoothing)  # type: ignore[arg-type]
-
-    def on_validation_epoch_end(self) -> None:
-        """Log the validation figures and keep the confusion matrix."""
-        super().on_validation_epoch_end()
-        self._keep_confusion()
-
-    def on_test_epoch_end(self) -> None:
-        """Log the test figures and keep the confusion matrix."""
-        super().on_test_epoch_end()
-        self._keep_confusion()
-
-    def _keep_confusion(self) -> None:
-        self.confusion = self._confusion.compute()
-        reset(self._confusion)

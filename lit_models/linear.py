@@ -8,9 +8,8 @@ import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
+from torchmetrics.classification import MulticlassAccuracy
 
-from lit_models.base import BaseModule
 from lit_models.batch import as_targets, split_batch
 from lit_models.checks import (
     check_choice,
@@ -19,11 +18,12 @@ from lit_models.checks import (
     check_unit_range,
     check_weight,
 )
+from lit_models.confusion import ConfusionModule
 from lit_models.full_batch import FullBatch
 from lit_models.functional.linear_models import LOG_LOSS, SQUARED_ERROR, class_logits, loss_by_hand, with_ones
 from lit_models.functional.precision import wide
 from lit_models.held import Held
-from lit_models.metrics import EpochMeans, RSquared, reset
+from lit_models.metrics import EpochMeans, RSquared
 from lit_models.moments import moments
 from lit_models.networks.head import StandardizedLinear
 from lit_models.processes import from_first_process
@@ -33,7 +33,7 @@ SOLVERS = ("gradient", "manual", "newton", "newton_diagonal", "closed_form")
 _FULL_BATCH = ("newton", "newton_diagonal", "closed_form")
 
 
-class LitLinear(BaseModule):
+class LitLinear(ConfusionModule):
     """One linear layer: softmax regression, logistic regression for two classes, linear regression for numbers.
 
     Inputs are images in [0, 1], which are flattened, or codes or the columns of a table, (N, D). Parameters start at 0.
@@ -56,7 +56,7 @@ class LitLinear(BaseModule):
     Logged for each of train, val and test: `loss`, without the penalty; `accuracy`, or for a regression `mse`, the mean
     over examples and targets in the targets' units, and `r2`, the share of the targets' variance that is explained.
     With "gradient" and "manual" train figures are of the parameters before each step. Newton's methods log
-    `train/step_size`, 0 where no step lowers the loss. `confusion` is as in `ClassificationModule`.
+    `train/step_size`, 0 where no step lowers the loss. `confusion` is as in `ConfusionModule`.
 
     `train.py predict` writes class probabilities or predicted numbers.
 
@@ -85,8 +85,6 @@ class LitLinear(BaseModule):
     """
 
     needs_labels = True
-    confusion: Tensor | None = None
-    """(K, K) counts of examples by class (row) and by the class they were taken for (column)."""
     target_mean: Tensor
 
     def __init__(
@@ -129,10 +127,10 @@ class LitLinear(BaseModule):
         self._add_figures()
 
     def _add_figures(self) -> None:
+        self.count_classes(self.num_classes)
         if self.classifies:
             accuracy = MulticlassAccuracy(self.num_classes, average="micro")
             self.add_figures(means=EpochMeans(["loss"]), accuracy=accuracy)
-            self._confusion = MulticlassConfusionMatrix(self.num_classes)
         else:
             self.add_figures(means=EpochMeans(["loss", "mse"]), r2=RSquared(self.num_outputs))
 
@@ -220,8 +218,7 @@ class LitLinear(BaseModule):
         logits = class_logits(outputs)
         figures["means"].update([loss], len(y))
         figures["accuracy"].update(logits, y)
-        if stage != "train":
-            self._confusion.update(logits, y)
+        self.count(logits, y, stage)
 
     def _rows(self, x: Tensor) -> Tensor:
         """Inputs as the layer sees them, (N, D)."""
@@ -256,8 +253,8 @@ class LitLinear(BaseModule):
     def _fit_scales(self) -> None:
         """Mean and deviation of the inputs where they are asked for, and the targets' mean, which R^2 is about."""
         if self.standardize:
-            mean, mean_square = moments(self.training_batches())
-            self.head.set_scale(mean, (mean_square - mean.square()).clamp(min=0).sqrt())
+            known = moments(self.training_batches())
+            self.head.set_scale(known.mean, known.variance.sqrt())
         self.head.fitted.fill_(True)
         if not self.classifies:
             self.target_mean.copy_(moments(y for _, y in self.training_pairs() if y is not None).mean)
@@ -287,23 +284,6 @@ class LitLinear(BaseModule):
         theta = from_first_process(theta.to(self.device))
         self.head.linear.weight.copy_(theta[:, :-1])
         self.head.linear.bias.copy_(theta[:, -1])
-
-    # -- what a split leaves ------------------------------------------------------------------------------------------
-
-    def on_validation_epoch_end(self) -> None:
-        """Log the validation figures and keep the confusion matrix."""
-        super().on_validation_epoch_end()
-        self._keep_confusion()
-
-    def on_test_epoch_end(self) -> None:
-        """Log the test figures and keep the confusion matrix."""
-        super().on_test_epoch_end()
-        self._keep_confusion()
-
-    def _keep_confusion(self) -> None:
-        if self.classifies:
-            self.confusion = self._confusion.compute()
-            reset(self._confusion)
 
 
 def _check_shape(input_shape: Sequence[int]) -> tuple[int, ...]:

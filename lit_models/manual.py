@@ -10,6 +10,8 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 
+from lit_models.processes import several
+
 
 @contextmanager
 def counted_once(module: LightningModule) -> Iterator[None]:
@@ -76,6 +78,6 @@ def broadcast_buffers(module: LightningModule) -> None:
     Example:
         >>> broadcast_buffers(LightningModule())  # one process has nobody to give them to
     """
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
+    if several():
         for buffer in module.buffers():
             torch.distributed.broadcast(buffer, 0)

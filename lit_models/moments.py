@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor
 
-from lit_models.processes import sum_over_processes
+from lit_models.processes import several, sum_over_processes
 
 
 class Moments(NamedTuple):
@@ -24,6 +24,11 @@ class Moments(NamedTuple):
     mean: Tensor
     mean_square: Tensor
 
+    @property
+    def variance(self) -> Tensor:
+        """Mean squared distance from the mean, (D,), at least 0."""
+        return (self.mean_square - self.mean.square()).clamp(min=0)
+
 
 def moments(batches: Iterable[Tensor]) -> Moments:
     """Moments of vectors or images (N, ...), taken as (N, D); every process calls this with its share, or with all.
@@ -40,9 +45,8 @@ def moments(batches: Iterable[Tensor]) -> Moments:
         device = x.device
         flat = x.detach().flatten(1).cpu().double()  # (N, ...) -> (N, D)
         count, total, square = count + len(flat), total + flat.sum(0), square + flat.square().sum(0)
-    if distributed.is_available() and distributed.is_initialized():
-        sums = torch.cat([torch.tensor([float(count)]), total, square]).double().to(device)
-        distributed.all_reduce(sums)
+    if several():
+        sums = sum_over_processes(torch.cat([torch.tensor([float(count)]), total, square]).double().to(device))
         count, (total, square) = int(sums[0]), sums[1:].cpu().chunk(2)
     if count == 0:
         raise ValueError("there are no training images to take a scale from")

@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 
 from lit_models.base import BaseModule
 from lit_models.checks import check_choice, check_codes, check_count, check_image_shape, check_images
+from lit_models.functional.elbo import standard_normal_unit_kl
 from lit_models.functional.linear_gaussian import (
     LinearGaussian,
     closed_form,
@@ -195,8 +196,7 @@ class LitPPCA(BaseModule):
         """
         with self._in_full():
             mean, spread = posterior(self.gaussian, self._pixels(x))
-        variance = spread.diagonal()
-        return 0.5 * (mean.square() + variance - variance.log() - 1)
+        return standard_normal_unit_kl(mean, spread.diagonal().log())
 
     def prior_moments(self, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of each unit under the prior: 0 and 1, (K,) each."""
@@ -313,8 +313,8 @@ class LitPPCA(BaseModule):
         Raises:
             ValueError: they are no images of this model.
         """
-        mean, mean_square = moments(self._checked(batches))
-        self._begin(mean, mean_square - mean.square())
+        known = moments(self._checked(batches))
+        self._begin(known.mean, known.variance)
 
     @torch.no_grad()
     def maximize(self, steps: int) -> None:

@@ -99,8 +99,8 @@ class LitProbe(ClassificationModule):
     @torch.no_grad()
     def fit_scale(self, batches: Iterable[Tensor]) -> None:
         """Set each head's mean and deviation from all training codes, batch by batch."""
-        mean, mean_square = (moment.view(len(self.heads), -1) for moment in moments(batches))
-        deviation = (mean_square - mean.square()).clamp(min=0).sqrt()
+        known = moments(batches)
+        mean, deviation = (part.view(len(self.heads), -1) for part in (known.mean, known.variance.sqrt()))
         for head, own_mean, own_deviation in zip(self.heads, mean, deviation, strict=True):
             head.set_scale(own_mean, own_deviation)  # type: ignore[operator]
 

@@ -1,16 +1,17 @@
-"""What the optimizers that are written out here share: the loop over parameters, L1 decay, 16-bit weights."""
+"""What the textbook optimizers that are written out here share: L1 decay, 16-bit weights, errors."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from math import inf
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
+
+from optim.loop import ParameterLoop
 
 
-class L1Optimizer(Optimizer):
+class L1Optimizer(ParameterLoop):
     """Optimizer with L1 decay, whose subclass writes the update of one tensor of weights.
 
     L1 decay adds `l1 * sign(weight)` to each gradient: the subgradient of `l1` times the sum of absolute weights. All
@@ -49,27 +50,8 @@ class L1Optimizer(Optimizer):
             self.param_groups.pop()
             raise ValueError(f"params must be real numbers for {type(self).__name__}, got complex ones")
 
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """One step of all parameters that have a gradient.
-
-        Args:
-            closure: computes the loss and its gradients anew.
-
-        Returns:
-            The closure's loss; None without one.
-        """
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    self._step_one(parameter, parameter.grad, group)
-        return loss
-
-    def _step_one(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+    def step_one(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        """See `ParameterLoop.step_one`; in float32 or wider, with the L1 decay."""
         if gradient.is_sparse:
             raise RuntimeError(f"{type(self).__name__} takes no sparse gradients: make the layer with sparse=False")
         wide = torch.promote_types(parameter.dtype, torch.float32)

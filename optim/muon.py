@@ -1,18 +1,19 @@
 """Muon for weight matrices, Adam for all other parameters, as one optimizer."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.optim import Optimizer
+from torch import Tensor
+
+from optim.loop import ParameterLoop
 
 _STEPS = 5  # of the Newton-Schulz iteration
 _COEFFICIENTS = 3.4445, -4.7750, 2.0315  # Jordan's: singular values from about 0.01 on come near 1
 
 
-class MuonWithAdam(Optimizer):
+class MuonWithAdam(ParameterLoop):
     """Muon for parameters of two dimensions, Adam for all others: biases, convolutions.
 
     Muon takes a step along the momentum of the gradient, with all its singular values brought near 1: directions that
@@ -77,28 +78,11 @@ class MuonWithAdam(Optimizer):
                 rate = group["lr"] if matrices else adam_lr
                 super().add_param_group(group | {"params": part, "matrices": matrices, "lr": rate})
 
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """One step of all parameters that have a gradient.
+    def step_one(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        """See `ParameterLoop.step_one`; Muon's or Adam's."""
+        (self._muon if group["matrices"] else self._adam)(parameter, gradient, group)
 
-        Args:
-            closure: computes the loss and its gradients anew.
-
-        Returns:
-            The closure's loss; None without one.
-        """
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            update = self._muon if group["matrices"] else self._adam
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    update(parameter, parameter.grad, group)
-        return loss
-
-    def _muon(self, parameter: nn.Parameter, gradient: Tensor, group: dict[str, Any]) -> None:
+    def _muon(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         state = self.state[parameter]
         if not state:
             state["momentum"] = torch.zeros_like(gradient)
@@ -107,7 +91,7 @@ class MuonWithAdam(Optimizer):
         rows, columns = parameter.shape
         parameter.add_(orthogonalize(ahead), alpha=-group["lr"] * math.sqrt(max(1.0, rows / columns)))
 
-    def _adam(self, parameter: nn.Parameter, gradient: Tensor, group: dict[str, Any]) -> None:
+    def _adam(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         state = self.state[parameter]
         if not state:
             state.update(step=0, mean=torch.zeros_like(gradient), mean_square=torch.zeros_like(gradient))
