@@ -38,7 +38,7 @@ class MuonWithAdam(ParameterLoop):
     biases.
 
     Example:
-        >>> optimizer = MuonWithAdam(nn.Linear(4, 3).parameters())
+        >>> optimizer = MuonWithAdam(torch.nn.Linear(4, 3).parameters())
         >>> [group["lr"] for group in optimizer.param_groups]
         [0.02, 0.001]
     """
