@@ -28,7 +28,7 @@ class SaveOnInterrupt(Callback):
     """
 
     def __init__(self) -> None:
-        self._signal = 0  # the one that arrived at this process or, once they have agreed, at any
+        self._signal = 0  # the one that arrived at this process
         self._handlers: dict[int, Any] = {}  # those to put back at the end
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -50,8 +50,8 @@ class SaveOnInterrupt(Callback):
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
         """Stop here when a signal has arrived."""
-        if self._arrived(trainer):
-            self._save_and_exit(trainer)
+        if signum := self._arrived(trainer):
+            self._save_and_exit(trainer, signum)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop after this epoch when a signal arrived in its validation, once its figures are logged."""
@@ -61,26 +61,27 @@ class SaveOnInterrupt(Callback):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Give the signals back, and stop when one has arrived."""
         self._restore_handlers()
-        if self._arrived(trainer):
-            self._save_and_exit(trainer)
+        if signum := self._arrived(trainer):
+            self._save_and_exit(trainer, signum)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Give the signals back."""
         self._restore_handlers()
 
-    def _arrived(self, trainer: Trainer) -> bool:
-        """Whether a signal has arrived at any process; with several processes a collective."""
-        if trainer.world_size > 1:
-            signum = torch.tensor(self._signal, device=trainer.strategy.root_device)
-            distributed.all_reduce(signum, distributed.ReduceOp.MAX)
-            self._signal = int(signum)
-        return self._signal > 0
+    def _arrived(self, trainer: Trainer) -> int:
+        """Signal that has arrived at any process, or 0; with several processes a collective."""
+        if trainer.world_size == 1:
+            return self._signal
+        # never written back to self._signal: one that arrives while the processes agree would be lost
+        signum = torch.tensor(self._signal, device=trainer.strategy.root_device)
+        distributed.all_reduce(signum, distributed.ReduceOp.MAX)
+        return int(signum)
 
-    def _save_and_exit(self, trainer: Trainer) -> None:
+    def _save_and_exit(self, trainer: Trainer, signum: int) -> None:
         # said explicitly, or Lightning prints that it was not
         trainer.save_checkpoint(self._path, weights_only=False)
         rank_zero_info(f"Interrupted at batch {trainer.global_step}. Go on with: --ckpt_path {self._path}")
-        raise SystemExit(128 + self._signal)
+        raise SystemExit(128 + signum)
 
     def _restore_handlers(self) -> None:
         for signum, handler in self._handlers.items():
