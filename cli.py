@@ -252,7 +252,8 @@ class GenerativeCLI(LightningCLI):
 
     def _plain_config(self) -> dict[str, Any]:
         """The config as nested plain values."""
-        return json.loads(self.parser.dump(self.config, format="json"))[self.subcommand]
+        # parsing has validated it
+        return json.loads(self.parser.dump(self.config, format="json", skip_validation=True))[self.subcommand]
 
     def _say_where(self, folder: Path) -> None:
         if (folder / "pictures").is_dir():

@@ -174,4 +174,6 @@ class SaveConfig(SaveConfigCallback):
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Write the file."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.parser.save(self.config, self.folder / self.config_filename, skip_none=False, overwrite=True)
+        self.parser.save(
+            self.config, self.folder / self.config_filename, skip_none=False, skip_validation=True, overwrite=True
+        )

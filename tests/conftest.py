@@ -1,6 +1,7 @@
 """Shared fixtures: small generated data in the true file format, and where the real data may lie."""
 
 import os
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,14 @@ def real_data() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("real data: set LIT_GENERATIVE_DATA to a folder with MNIST/raw, KMNIST/raw and FashionMNIST/raw")
     return Path(folder)
+
+
+@pytest.fixture
+def short_tsne(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A quarter of t-SNE's iterations, for tests of whole runs, which do not look at the picture."""
+    from sklearn.manifold import TSNE
+
+    monkeypatch.setattr("sklearn.manifold.TSNE", partial(TSNE, max_iter=250))
 
 
 @pytest.fixture(autouse=True)

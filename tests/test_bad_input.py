@@ -17,6 +17,7 @@ import train
 from datamodules import DigitsDataModule
 from lit_models import LitVAE
 from lit_models.networks import MLPDecoder, MLPEncoder
+from runs import check_experiment
 from tests.colour_files import write_colour_data
 from tests.conftest import Harmful, write_dataset, write_idx
 from tests.datamodules.pictures import write_picture
@@ -470,8 +471,13 @@ def test_a_root_folder_that_cannot_be_used(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["../x", "a/../../x", "/tmp/x", "~/x", " ", ".", "long" * 75, "a/" + "long" * 75])
-def test_an_experiment_that_is_no_folder_name(name: str, tmp_path: Path) -> None:
+def test_an_experiment_that_is_no_folder_name(name: str) -> None:
     message = "have at most 255 bytes .* got 300" if "long" in name else f"name a folder inside .* got {name!r}: pass"
     with pytest.raises(ValueError, match=f"--experiment must {message}"):
-        train.main(["fit", *USUAL, f"--trainer.default_root_dir={tmp_path}/runs", f"--experiment={name}"])
+        check_experiment(name)
+
+
+def test_an_experiment_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="--experiment must name a folder inside"):
+        train.main(["fit", *USUAL, f"--trainer.default_root_dir={tmp_path}/runs", "--experiment=../x"])
     assert not list(tmp_path.iterdir())

@@ -131,6 +131,7 @@ def test_a_way_that_fails_ends_the_benchmark() -> None:
         assert memory[0].peak >= memory[0].resident > 1
 
 
+@pytest.mark.slow
 def test_the_search_for_beta_looks_at_the_test_split_last(
     fake_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -36,7 +36,9 @@ RUNS: dict[str, tuple[list[str], str, str, dict[str, str]]] = {
 }
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize(
+    "name", ["vae", *(pytest.param(name, marks=pytest.mark.slow) for name in RUNS if name != "vae")]
+)
 def test_colour(name: str, fake_data: Path, tmp_path: Path) -> None:
     model, data, precision, callbacks = RUNS[name]
     words = [*model, f"--data=tests.colour_files.Small{data}", f"--data.data_dir={fake_data}", "--data.batch_size=16"]

@@ -68,8 +68,8 @@ def assert_equal(wanted: dict[str, torch.Tensor], found: dict[str, torch.Tensor]
 
 # the state after the step is what a resumed run goes on from
 @pytest.mark.filterwarnings("ignore:Using ModelCheckpoint with manual optimization and every_n_train_steps")
-# all but one take their time
-@pytest.mark.parametrize("model", ["vae", *(pytest.param(name, marks=pytest.mark.slow) for name in list(MODELS)[1:])])
+@pytest.mark.slow
+@pytest.mark.parametrize("model", MODELS)
 def test_resume_is_exact(model: str, tmp_path: Path) -> None:
     """From the last batch of an epoch (step 10), from the middle of one, and after a resume from a run resumed."""
     words = MODELS[model]

@@ -55,6 +55,7 @@ LOGGERS = {
 
 
 @pytest.mark.parametrize("logger", LOGGERS)
+@pytest.mark.slow
 def test_a_run_has_its_folder_whatever_the_logger(logger: str, tmp_path: Path) -> None:
     words = [word.format(elsewhere=tmp_path / "elsewhere") for word in LOGGERS[logger]]
     words += ["--trainer.max_epochs=1", "--experiment=mine", "--trainer.callbacks+=SampleGrid"]
@@ -117,6 +118,7 @@ def test_a_trial_writes_nothing(option: str, tmp_path: Path, monkeypatch: pytest
     assert [path.name for path in tmp_path.iterdir()] == ["a.yaml"]
 
 
+@pytest.mark.slow
 def test_a_runs_own_config_runs_again(tmp_path: Path) -> None:
     fit(tmp_path, "--trainer.max_epochs=1", "--experiment=a", "--trainer.callbacks+=ReconstructionMSE")
     config = f"--config={tmp_path}/a/version_0/config.yaml"

@@ -93,6 +93,7 @@ def test_checkpoint_of_the_command_line_loads_at_a_prompt(tmp_path: Path) -> Non
         assert torch.equal(parameter, loaded.get_parameter(name))
 
 
+@pytest.mark.slow
 def test_resume_goes_on_at_the_next_epoch_with_the_same_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[int, list[int]]] = []
     step = LitVAE.training_step
@@ -115,6 +116,7 @@ def test_resume_goes_on_at_the_next_epoch_with_the_same_order(tmp_path: Path, mo
     assert cli.trainer.global_step == len(whole)
 
 
+@pytest.mark.slow
 def test_a_worse_epoch_after_resuming_does_not_become_the_best(tmp_path: Path) -> None:
     trainer = fit(tmp_path, "--trainer.max_epochs=3", "--experiment=first").trainer
     first, last = trainer.checkpoint_callbacks
@@ -272,6 +274,7 @@ def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
     assert not torch.equal(first, other)
 
 
+@pytest.mark.slow
 def test_pictures_leave_no_trace_in_the_weights(tmp_path: Path) -> None:
     plain = fit(tmp_path, "--trainer.max_epochs=2").model
     watched = fit(
@@ -405,6 +408,7 @@ def test_two_processes_are_one_with_a_doubled_batch(how: str, fake_data: Path, t
     assert states[0]["log_sigma"].abs() > 0.01
 
 
+@pytest.mark.slow
 def test_samples_are_counted_by_a_trained_classifier(tmp_path: Path) -> None:
     """The README's own words: a classifier's checkpoint on the command line of another model."""
     root = [

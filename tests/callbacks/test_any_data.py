@@ -104,6 +104,7 @@ class Foreign(LightningDataModule):
         return {**batch, "image": batch["image"] / 255}
 
 
+@pytest.mark.slow
 def test_every_callback_works_with_another_data_module(tmp_path: Path) -> None:
     class Model(Reads):
         def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None: ...
@@ -155,6 +156,7 @@ class Noisy(Dataset):
 
 
 @pytest.mark.parametrize("own", [False, True], ids=["global random state", "generator of the loader's own"])
+@pytest.mark.slow
 def test_reading_leaves_trainings_random_numbers_alone(own: bool, tmp_path: Path) -> None:
     def order(*callbacks: Callback) -> list[float]:
         torch.manual_seed(3)

@@ -138,6 +138,7 @@ def test_any_way_to_log_gives_one_panel_a_figure(tmp_path: Path) -> None:
 
 def test_manual_optimization_with_two_players(tmp_path: Path) -> None:
     words = ["--model=LitGAN", "--model.generator=ConvDecoder", "--model.generator.channels=[4, 4]"]
+    words += ["--model.discriminator=ConvEncoder", "--model.discriminator.channels=[4, 4]"]
     words += ["--data=DigitsDataModule", "--trainer.limit_train_batches=2", "--trainer.max_epochs=2"]
     quiet = ["--trainer.enable_progress_bar=false", f"--trainer.default_root_dir={tmp_path}"]
     callbacks = "--trainer.callbacks=[{class_path: Curves}]"

@@ -153,7 +153,7 @@ def contents(listing: PictureListing) -> list[bytes]:
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_threads_and_processes_read_at_once(packed: bool, tmp_path: Path) -> None:
+def test_threads_read_at_once(packed: bool, tmp_path: Path) -> None:
     root = tmp_path / "set"
     expected = [bytes([number % 256]) * (1000 + number) for number in range(300)]
     for number, content in enumerate(expected):
@@ -163,6 +163,15 @@ def test_threads_and_processes_read_at_once(packed: bool, tmp_path: Path) -> Non
     again = pickle.loads(pickle.dumps(listing))
     assert again == listing
     assert contents(again) == expected
+
+
+@pytest.mark.slow
+def test_processes_read_at_once(tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    expected = [bytes([number % 256]) * (1000 + number) for number in range(300)]
+    for number, content in enumerate(expected):
+        write_files(root, [f"{number}.png"], content)
+    listing = list_pictures(pack(root, tmp_path / "a.zip"))
     with CONTEXT.Pool(2) as pool:
         assert pool.map(contents, [listing] * 2) == [expected] * 2
 

@@ -126,6 +126,7 @@ def test_the_bound_of_one_draw_is_the_elbo_in_expectation() -> None:
     torch.testing.assert_close(loss, sum(one.elbo_terms(x)[:2]).mean())
 
 
+@pytest.mark.slow
 def test_draws_of_a_conditional_model_keep_their_labels(monkeypatch: pytest.MonkeyPatch) -> None:
     """Against the same model asked for one class at a time, where no label can be confused with another."""
     torch.manual_seed(0)

@@ -251,6 +251,7 @@ def test_a_regression_with_any_number_of_rows(rows: int, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("precision", ["bf16-mixed", "bf16-true", "16-true"])
 @pytest.mark.parametrize("solver", ["manual", "closed_form", "newton"])
+@pytest.mark.slow
 def test_a_regression_in_any_precision(solver: Any, precision: Any, tmp_path: Path) -> None:
     x = normal(64, 3).float()
     y = (x @ torch.tensor([1.0, -2.0, 0.5]) + 3).unsqueeze(1)

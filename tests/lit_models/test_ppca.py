@@ -218,7 +218,8 @@ def test_reconstructions_are_not_better_than_pcas() -> None:
     ("fit", "precision"),
     [
         ("em", "bf16-true"),
-        *(("closed_form", each) for each in ("32-true", "64-true", "bf16-mixed", "bf16-true", "16-true")),
+        *(("closed_form", each) for each in ("32-true", "64-true", "bf16-mixed")),
+        *(pytest.param("closed_form", each, marks=pytest.mark.slow) for each in ("bf16-true", "16-true")),
     ],
 )
 def test_the_likelihood_is_exact_in_every_precision(fit: Any, precision: Any, tmp_path: Path) -> None:

@@ -345,6 +345,7 @@ def test_a_config_may_name_them_and_runs_go_on(name: str, tmp_path: Path) -> Non
     assert {state.get("step", 4) for state in states} == {4}
 
 
+@pytest.mark.slow
 def test_a_run_does_not_go_on_with_another_optimizer_of_the_same_name(tmp_path: Path) -> None:
     words = [*WORDS, f"--trainer.default_root_dir={tmp_path}"]
     runs = tmp_path / "LitClassifier"
