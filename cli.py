@@ -279,7 +279,7 @@ def run(args: ArgsType = None) -> GenerativeCLI:
         warnings.filterwarnings("ignore", "You are trying to `self.log..` but `Trainer.barebones=True.` is configured")
         # Mixed precision keeps the weights in 32 bits, so the size that the model summary then states is right.
         warnings.filterwarnings("ignore", "Precision .*-mixed is not supported by the model summary")
-        cli = GenerativeCLI(
+        cli = _command_line(sys.argv[1:] if args is None else args)(
             LightningModule,
             LightningDataModule,
             SaveConfig,
@@ -298,6 +298,21 @@ def run(args: ArgsType = None) -> GenerativeCLI:
         torch.distributed.barrier()
         torch.distributed.destroy_process_group()
     return cli
+
+
+def _command_line(words: ArgsType) -> type[GenerativeCLI]:
+    """The command line, with the parser of the command asked for alone: all four take a tenth of a second."""
+    every = GenerativeCLI.subcommands()
+    name = words[0] if isinstance(words, list) and words else ""
+    if name not in every:
+        return GenerativeCLI
+
+    class OneCommand(GenerativeCLI):
+        @staticmethod
+        def subcommands() -> dict[str, set[str]]:
+            return {name: every[name]}
+
+    return OneCommand
 
 
 def _config_names() -> str:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from callbacks.batches import batches, class_names, has_split, join
 from callbacks.evaluation_mode import evaluation_mode
-from callbacks.nearest_neighbours import knn_accuracy
+from evaluation.knn_accuracy import knn_accuracy
 from callbacks.picture import PictureCallback, new_figure
 from callbacks.verbs import Encodes
 

@@ -22,6 +22,7 @@ from lit_models.functional.linear_gaussian import (
     posterior,
     principal_axes,
 )
+from lit_models.functional.likelihood import LikelihoodEstimate
 from lit_models.functional.precision import wide
 from lit_models.held import Held
 from lit_models.metrics import EpochMeans
@@ -216,6 +217,10 @@ class LitPPCA(BaseModule):
         """
         with self._in_full():
             return log_density(self.gaussian, self._pixels(x))
+
+    def estimate_likelihood(self, x: Tensor, y: Tensor | None = None, draws: int = 500) -> LikelihoodEstimate:
+        """Exact log-likelihood of images (N, C, H, W) in [0, 1]; `y` and `draws` are not used."""
+        return LikelihoodEstimate(self.log_likelihood(x), "density", "exact")
 
     @property
     def gaussian(self) -> LinearGaussian:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from lit_models.base import BaseModule
 from lit_models.checks import check_choice, check_count, check_image_shape, check_images
 from lit_models.functional.ais import AISEstimate, log_partition_ais
+from lit_models.functional.likelihood import LikelihoodEstimate
 from lit_models.functional.precision import wide
 from lit_models.functional.rbm import (
     MAX_ENUMERATED,
@@ -251,6 +252,23 @@ class LitRBM(BaseModule):
         rbm = self.rbm
         log_z = log_partition(rbm) if log_z is None else log_z
         return self._log_density(free_energy(rbm, self._visible(x)), log_z)
+
+    def estimate_likelihood(self, x: Tensor, y: Tensor | None = None, draws: int = 500) -> LikelihoodEstimate:
+        """Log-likelihood of images (N, C, H, W) in [0, 1]: exact with up to 20 hidden units, else by AIS.
+
+        `y` and `draws` are not used: `ais_chains` and `ais_steps` are the model's own.
+        """
+        if len(self.hidden_bias) <= MAX_ENUMERATED:
+            return LikelihoodEstimate(self.log_likelihood(x), "density", "exact")
+        found = self.annealed_log_partition()
+        return LikelihoodEstimate(
+            self.log_likelihood(x, found.log_partition),
+            "density",
+            "annealed importance sampling",
+            found.chains,
+            found.effective_sample_size,
+            found.standard_error,
+        )
 
     @property
     def rbm(self) -> RBM:

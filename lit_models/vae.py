@@ -22,6 +22,7 @@ from lit_models.checks import (
 )
 from lit_models.functional.elbo import bernoulli_nll, gaussian_nll, normal_log_density, reparameterize, squared_error
 from lit_models.functional.importance import ImportanceEstimate, importance_estimate, importance_weighted_bound
+from lit_models.functional.likelihood import LikelihoodEstimate
 from lit_models.functional.precision import wide
 from lit_models.label_term import LabelTerm
 from lit_models.metrics import ActiveUnits, EpochMeans
@@ -264,6 +265,26 @@ class LitVAE(BaseModule):
             for chunk, label in zip(chunks, labels, strict=True)
         ]
         return ImportanceEstimate(*(torch.cat(values) for values in zip(*parts, strict=True)))
+
+    @torch.no_grad()
+    def estimate_likelihood(self, x: Tensor, y: Tensor | None = None, draws: int = 500) -> LikelihoodEstimate:
+        """Importance-weighted bound for images (N, C, H, W) in [0, 1], and what the last doubling of draws gained.
+
+        Args:
+            x: (N, C, H, W) in [0, 1].
+            y: (N,) labels; a conditional model needs them, and gives log p(x | y).
+            draws: codes for each image, at least 2.
+        """
+        check_count("draws", draws, 2)
+        half, whole = (self.log_likelihood(x, y, samples) for samples in (draws // 2, draws))
+        return LikelihoodEstimate(
+            whole.log_likelihood,
+            "Bernoulli" if self.likelihood == "bernoulli" else "density",
+            "importance-weighted bound",
+            draws,
+            float(whole.effective_sample_size.mean()),
+            gain=float((whole.log_likelihood - half.log_likelihood).double().mean()),
+        )
 
     # -- the objective ------------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from callbacks import LatentTSNE
-from callbacks.nearest_neighbours import knn_accuracy
+from evaluation.knn_accuracy import knn_accuracy
 from tests.callbacks.test_callbacks import Speaks, make_trainer
 from tests.callbacks.test_pictures import Dashboard
 
