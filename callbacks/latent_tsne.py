@@ -7,14 +7,14 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_info
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from callbacks.batches import batches, class_names, has_split, join
+from callbacks.code_map import code_map, tsne_plane
 from callbacks.evaluation_mode import evaluation_mode
-from evaluation.knn_accuracy import knn_accuracy
-from callbacks.picture import PictureCallback, new_figure
+from callbacks.picture import PictureCallback
 from callbacks.verbs import Encodes
+from evaluation.knn_accuracy import knn_accuracy
 
 _CODES = ("mean", "log_variance")
 _MANY = 3000
@@ -90,10 +90,10 @@ class LatentTSNE(PictureCallback):
         name, title = f"tsne_{self.code}", f"{split} split, {len(codes):,} points"
         if len(codes) >= _MANY:
             rank_zero_info(f"\nLatentTSNE draws {name} of {len(codes):,} codes, which takes half a minute or more")
-        plane = _plane(codes, self.seed)
+        plane = tsne_plane(codes, self.seed)
         if labels is not None:
             title += self._log_accuracy(trainer, codes, plane, kinds)
-        self.save(trainer, _scatter(plane, kinds.numpy(), names, title), name, when)
+        self.save(trainer, code_map([plane], kinds.numpy(), names, [title]), name, when)
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 metadata = None if labels is None else [names[label] for label in labels]
@@ -124,30 +124,3 @@ class LatentTSNE(PictureCallback):
                 if self.max_points and sum(map(len, codes)) >= self.max_points:
                     break
         return join(codes, self.max_points), join(images, self.max_points), join(labels, self.max_points)
-
-
-def _plane(codes: Tensor, seed: int) -> np.ndarray:
-    """(N, D) to (N, 2)."""
-    # here, since every start of every command would wait for it
-    from sklearn.manifold import TSNE
-
-    # t-SNE needs a perplexity below the number of points, and two dimensions to begin with principal components
-    perplexity = min(30.0, (len(codes) - 1) / 3)
-    init = "pca" if codes.shape[1] > 1 else "random"
-    return TSNE(init=init, perplexity=perplexity, random_state=seed).fit_transform(codes.numpy())
-
-
-def _scatter(plane: np.ndarray, labels: np.ndarray, names: list[str], title: str) -> Figure:
-    figure = new_figure(7.2, 5.6)
-    size = min(20.0, max(3.0, 8_000 / len(plane)))  # few points would be lost as dots, many would hide each other
-    axes = figure.add_subplot()
-    for label, name in enumerate(names):
-        points = plane[labels == label]
-        axes.scatter(points[:, 0], points[:, 1], s=size, linewidths=0, color=f"C{label % 10}", label=name)
-    axes.set_title(title, fontsize=9)
-    axes.set_xticks([])
-    axes.set_yticks([])
-    if any(names):
-        scale = (50 / size) ** 0.5
-        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), markerscale=scale, fontsize=8, frameon=False)
-    return figure

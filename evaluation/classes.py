@@ -1,6 +1,5 @@
 """Which classes a classifier sees among samples."""
 
-import torch
 from torch import Tensor
 
 from evaluation.estimate import Estimate, share_estimate

@@ -31,8 +31,8 @@ class _AsTheyAre(nn.Module):
 def frechet_distance(first: Tensor, second: Tensor) -> float:
     """Frechet distance between the Gaussians of two sets of features, in squared units of the features.
 
-    |m1 - m2|^2 + Tr(C1 + C2 - 2 (C1 C2)^(1/2)), with means m and unbiased covariances C. It is too large for small sets:
-    by about a / N1 + b / N2.
+    |m1 - m2|^2 + Tr(C1 + C2 - 2 (C1 C2)^(1/2)), with means m and unbiased covariances C. It is too large for small
+    sets: by about a / N1 + b / N2.
 
     Args:
         first: (N1, D), N1 at least 2.
@@ -92,8 +92,8 @@ def frechet_estimate(samples: Tensor, reference: Tensor, seed: int = 0) -> Estim
 def frechet_at_infinity(samples: Tensor, reference: Tensor, seed: int = 0) -> Estimate:
     """Frechet distance for infinitely many examples: the line through subsets of both sets, at 1 / N = 0.
 
-    Both sets shrink by the same share, from a third of each to the whole, so that the bias of both is taken away. The error is
-    that of the fitted line's end. Where the sets have one distribution, it is 0 on average, and may be below 0.
+    Both sets shrink by the same share, from the whole to a third of each, so that the bias of both is taken away. The
+    error is that of the fitted line's end. Where the sets have one distribution, it is 0 on average, and may be below.
 
     Args:
         samples: (N, D).

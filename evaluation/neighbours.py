@@ -69,8 +69,9 @@ def neighbourhoods(samples: Tensor, real: Tensor, k: int = 5) -> Neighbourhoods:
 def two_sample_accuracy(samples: Tensor, real: Tensor) -> tuple[Estimate, Estimate]:
     """Leave-one-out accuracy of the nearest neighbour at telling samples from data: that of samples, and of real ones.
 
-    Both are near 1/2 where the two have one distribution. Above: the two lie apart. Below: they lie nearer to each other
-    than to their own kind, as copies of the real examples would. Of two equally near neighbours that of the other kind counts.
+    Both are near 1/2 where the two have one distribution. Above: the two lie apart. Below: they lie nearer to each
+    other than to their own kind, as copies of the real examples would. Of two equally near neighbours that of the other
+    kind counts.
 
     Args:
         samples: (N, D), N at least 2.

@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from lit_models.base import BaseModule
 from lit_models.checks import check_choice, check_codes, check_count, check_image_shape, check_images
 from lit_models.functional.elbo import standard_normal_unit_kl
+from lit_models.functional.likelihood import LikelihoodEstimate
 from lit_models.functional.linear_gaussian import (
     LinearGaussian,
     closed_form,
@@ -22,7 +23,6 @@ from lit_models.functional.linear_gaussian import (
     posterior,
     principal_axes,
 )
-from lit_models.functional.likelihood import LikelihoodEstimate
 from lit_models.functional.precision import wide
 from lit_models.held import Held
 from lit_models.metrics import EpochMeans

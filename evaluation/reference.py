@@ -1,0 +1,82 @@
+"""The data that models are measured against: real images, and their features in a classifier's eyes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from evaluation.estimate import random_rows
+
+_CHUNK = 500  # images at a time
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Real images of one data set, split as a run has them.
+
+    Attributes:
+        train: (N, C, H, W) bytes or floats in [0, 1]: what the models were trained on.
+        train_labels: (N,).
+        test: (M, C, H, W) of the same kind.
+        test_labels: (M,).
+        class_names: K names; () for data without classes, which have no classifier.
+        classifier: has `encode(x)` and `classify(x)`; None where there is none.
+
+    Example:
+        >>> images, labels = torch.rand(4, 1, 8, 8), torch.tensor([0, 1, 0, 1])
+        >>> Reference(images, labels, images, labels, ("a", "b")).floats("test").shape
+        torch.Size([4, 1, 8, 8])
+    """
+
+    train: Tensor
+    train_labels: Tensor
+    test: Tensor
+    test_labels: Tensor
+    class_names: tuple[str, ...] = ()
+    classifier: Any = None
+    _seen: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    def floats(self, split: str, rows: Tensor | None = None) -> Tensor:
+        """Images of "train" or "test" in [0, 1] as float32; all, or those of the given rows."""
+        images = self.train if split == "train" else self.test
+        chosen = images if rows is None else images[rows]
+        return chosen.float().div(255) if chosen.dtype == torch.uint8 else chosen.float()
+
+    def draw(self, split: str, n: int, seed: int) -> tuple[Tensor, Tensor]:
+        """`n` random images in [0, 1] of a split, and their labels.
+
+        Raises:
+            ValueError: the split holds fewer.
+        """
+        labels = self.train_labels if split == "train" else self.test_labels
+        rows = random_rows(len(labels), n, seed)
+        return self.floats(split, rows), labels[rows]
+
+    @property
+    def features(self) -> Tensor:
+        """The classifier's features of all test images in random order, (M, D)."""
+        if "features" not in self._seen:
+            images, _ = self.draw("test", len(self.test), seed=0)
+            self._seen["features"] = self.look(images)[0]
+        return self._seen["features"]
+
+    def look(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The classifier's features, (N, D), and classes, (N,), of images (N, C, H, W) in [0, 1]."""
+        features = in_parts(self.classifier.encode, images)
+        return features, in_parts(self.classifier.classify, images).argmax(1)
+
+
+def in_parts(function: Callable[..., Tensor], images: Tensor, *labels: Tensor | None) -> Tensor:
+    """What a function makes of images, and of labels where they are given, in parts; float32, without gradients.
+
+    Example:
+        >>> in_parts(lambda x: 2 * x, torch.ones(3, 1)).squeeze().tolist()
+        [2.0, 2.0, 2.0]
+    """
+    found = []
+    with torch.no_grad():
+        for rows in torch.arange(len(images)).split(_CHUNK):
+            found.append(function(images[rows], *(None if y is None else y[rows] for y in labels)).float())
+    return torch.cat(found)

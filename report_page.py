@@ -1,0 +1,223 @@
+"""Turns measured models into a report: the sections of the page, their pictures, and the same figures as plain data."""
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from callbacks.code_map import code_map, tsne_plane
+from callbacks.evaluation_mode import evaluation_mode
+from callbacks.image_grid import image_grid
+from callbacks.image_pairs import image_pairs
+from callbacks.interpolation import interpolate
+from callbacks.interpolation_strips import interpolation_strips
+from evaluation.estimate import Estimate
+from evaluation.page import Column, Picture, Section, Table
+from evaluation.reference import Reference, in_parts
+from measuring import Beside, Measured
+
+_GRID = 20  # images of a model in a row
+_POINTS = 2000  # of a map of codes
+_STRIPS, _STEPS = 4, 7
+
+_SAMPLES = [
+    Column("n", "N", 0),
+    Column("fd", "Fréchet distance"),
+    Column("fd_infinity", "for N → ∞"),
+    Column("kd", "Kernel distance × 1000", 3),
+    Column("precision", "Precision", 1, True),
+    Column("recall", "Recall", 1, True),
+    Column("density", "Density", 3),
+    Column("coverage", "Coverage", 1, True),
+    Column("nn_samples", "1-NN accuracy, samples", 1, True),
+    Column("nn_real", "1-NN accuracy, real", 1, True),
+    Column("total_variation", "Class shares: total variation", 3),
+    Column("class_agreement", "Of the class asked", 1, True),
+    Column("copies", "Near to a training image", 1, True),
+]
+_RECONSTRUCTIONS = [
+    Column("mse", "MSE per pixel", 5),
+    Column("pca_mse", "MSE of PCA, as many numbers", 5),
+    Column("reconstruction_fd", "Fréchet distance"),
+]
+_CODES = [
+    Column("probe", "Linear probe", 1, True),
+    Column("probe_untrained", "Probe, untrained network", 1, True),
+    Column("knn", "10 nearest neighbours", 1, True),
+    Column("active_units", "Active units", 0),
+]
+_LIKELIHOOD = [
+    Column("log_likelihood", "Log-likelihood, nats per image"),
+    Column("method", "How"),
+    Column("draws", "Draws"),
+    Column("effective_sample_size", "Effective sample size"),
+    Column("gain", "Gain of the last doubling, nats", 3),
+]
+_WORDS = {
+    "Samples": [
+        "Samples are compared with the test images in the features of a classifier of these data. Distances are 0, precision, recall and "
+        "coverage near 1, density near 1, and both 1-NN accuracies near 50% where samples and data have one distribution; the grey row “real” "
+        "(training images) says what is reached then at the same N. A value is given with one standard error.",
+        "What they miss: the features are those of one classifier, which looks for classes and not for sharp strokes. The Fréchet distance sees "
+        "means and covariances alone. Precision of blurred samples can be high, recall of noisy ones too: read them together. “Near to a training "
+        "image” is the share of samples that lie nearer to a training image than 99% of the test images do; blurred samples are near to many.",
+    ],
+    "Reconstructions": [
+        "Mean squared error per pixel of the test images, in [0, 1] units, beside principal components of as many numbers as the code has: the best "
+        "linear code. The Fréchet distance of reconstructions sees blur that the error hardly counts. What they miss: a wide code "
+        "reconstructs everything and need not know anything about the data.",
+    ],
+    "Codes": [
+        "Test accuracy of logistic regression on codes of a few thousand labelled training images, over three draws of these, beside the same network untrained and beside the "
+        "pixels themselves; and of the 10 nearest neighbours. What they miss: a conditional model's code need not hold the class, and should not.",
+    ],
+    "Likelihood": [
+        "Nats of densities over [0, 1] pixels and of Bernoulli variables are on different scales and stand in different tables. The error is over images, and the estimator's own. "
+        "A bound by few effective draws is too low. What it misses: log-likelihood hardly depends on what samples look like, and for grey images "
+        "Bernoulli nats are no likelihood at all, but order models of one kind.",
+    ],
+}
+
+
+def sections(measured: Sequence[Measured], beside: Beside, reference: Reference, seed: int) -> list[Section]:
+    """The page's parts on samples, reconstructions, codes and likelihoods; those that nobody answers are left out.
+
+    Example:
+        >>> nothing = torch.zeros(0)
+        >>> sections([], Beside(), Reference(*[nothing] * 4), 0)
+        []
+    """
+    makers = (_samples, _reconstructions, _codes, _likelihoods)
+    return [section for make in makers if (section := make(measured, beside, reference, seed)) is not None]
+
+
+def plain(figures: dict[str, Estimate]) -> dict[str, dict[str, Any]]:
+    """Estimates as plain data.
+
+    Example:
+        >>> plain({"mse": Estimate(0.1, None, 5)})
+        {'mse': {'value': 0.1, 'error': None, 'n': 5}}
+    """
+    return {name: estimate._asdict() for name, estimate in figures.items()}
+
+
+def _samples(measured: Sequence[Measured], beside: Beside, reference: Reference, seed: int) -> Section | None:
+    makers = [one for one in measured if one.samples is not None]
+    if not makers:
+        return None
+    numbers = len(beside.sets) > 1
+    rows = [
+        (f"{name}{f' ({n:,})' if numbers else ''}", True, _shown(figures))
+        for n, sets in beside.sets.items()
+        for name, figures in sets.items()
+    ]
+    rows += [(one.run.name, False, _shown(one.figures)) for one in makers]
+    names = reference.class_names
+    counts = [Column(str(label), name, 0) for label, name in enumerate(names)]
+    counted = [(one.run.name, False, _counts(one.samples[1].counts)) for one in makers if one.samples]
+    real, _ = reference.draw("test", min(_GRID, len(reference.test)), seed)
+    grids = [("real", real), *((one.run.name, one.samples[0][:_GRID]) for one in makers if one.samples)]
+    pictures = [_picture(image_grid([x for _, x in grids], [name for name, _ in grids]), "Samples, a row a model.")]
+    for one in makers:
+        if one.samples and len(one.samples[1].nearest[0]):
+            figure = image_grid(list(one.samples[1].nearest), ["sample", "nearest"])
+            pictures.append(
+                _picture(figure, f"{one.run.name}: the samples nearest to a training image, and that image.")
+            )
+    tables = [Table(_SAMPLES, rows), Table(counts, counted)]
+    return Section("Samples", _WORDS["Samples"], tables, pictures)
+
+
+def _reconstructions(measured: Sequence[Measured], beside: Beside, reference: Reference, seed: int) -> Section | None:
+    makers = [one for one in measured if "mse" in one.figures]
+    if not makers:
+        return None
+    x, y = reference.draw("test", min(_GRID, len(reference.test)), seed)
+    grids = [("original", x)]
+    for one in makers:
+        with evaluation_mode(one.run.model):
+            grids.append((one.run.name, in_parts(one.run.model.reconstruct, x, y)))  # type: ignore[arg-type]
+    figure = image_grid([images for _, images in grids], [name for name, _ in grids])
+    rows = [(one.run.name, False, one.figures) for one in makers]
+    picture = _picture(figure, "Test images, and each model's reconstructions of them.")
+    return Section("Reconstructions", _WORDS["Reconstructions"], [Table(_RECONSTRUCTIONS, rows)], [picture])
+
+
+def _codes(measured: Sequence[Measured], beside: Beside, reference: Reference, seed: int) -> Section | None:
+    makers = [one for one in measured if "probe" in one.figures]
+    if not makers:
+        return None
+    rows: list[Any] = [("pixels", True, beside.pixels)] if beside.pixels else []
+    rows += [(one.run.name, False, one.figures) for one in makers]
+    x, y = reference.draw("test", min(_POINTS, len(reference.test)), seed)
+    planes = [tsne_plane(in_parts(one.run.model.encode, x, y), seed) for one in makers]  # type: ignore[arg-type]
+    names = [one.run.name for one in makers]
+    pictures = [
+        _picture(
+            code_map(planes[begin : begin + 2], y.numpy(), reference.class_names, names[begin : begin + 2]),
+            f"Codes of {len(x):,} test images in the plane, by t-SNE: {', '.join(names[begin : begin + 2])}.",
+        )
+        for begin in range(0, len(planes), 2)
+    ]
+    walkers = [one for one in makers if hasattr(one.run.model, "decode")]
+    if walkers:
+        pictures.append(_walks(walkers, x, y, reference.class_names, seed))
+    return Section("Codes", _WORDS["Codes"], [Table(_CODES, rows)], pictures)
+
+
+def _walks(walkers: Sequence[Measured], x: Tensor, y: Tensor, class_names: Sequence[str], seed: int) -> Picture:
+    """Strips between pairs of one class, which a conditional model can walk too; the same pairs for all models."""
+    start, end = image_pairs(y, _STRIPS, same_class=True, seed=seed).unbind(1)
+    walks = []
+    for one in walkers:
+        with evaluation_mode(one.run.model):
+            walks.append(interpolate(one.run.model, x[start], x[end], _STEPS, y[start]).float())
+    labels = [class_names[label] for label in y[start].tolist()]
+    figure = interpolation_strips(x[start], walks, x[end], labels, [one.run.name for one in walkers])
+    return _picture(figure, f"Walks between two test images: {', '.join(one.run.name for one in walkers)}.")
+
+
+def _likelihoods(measured: Sequence[Measured], beside: Beside, reference: Reference, seed: int) -> Section | None:
+    makers = [one for one in measured if one.likelihood]
+    if not makers:
+        return None
+    tables = []
+    for unit in ("density", "Bernoulli"):
+        heading = f"Log-likelihood, {unit} nats per image"
+        columns = [_LIKELIHOOD[0]._replace(heading=heading), *_LIKELIHOOD[1:]]
+        of_unit = [one for one in makers if one.likelihood["unit"] == unit]
+        rows = [(one.run.name, False, _how(one)) for one in of_unit]
+        tables += [Table(columns, rows)] * bool(rows)
+    return Section("Likelihood", _WORDS["Likelihood"], tables)
+
+
+def _how(one: Measured) -> dict[str, Any]:
+    shown: dict[str, Any] = {"log_likelihood": one.figures["log_likelihood"], "method": one.likelihood["method"]}
+    if one.likelihood["draws"] is not None:
+        shown["draws"] = f"{one.likelihood['draws']:,}"
+        shown["effective_sample_size"] = f"{one.likelihood['effective_sample_size']:.1f}"
+    if one.likelihood["gain"] is not None:
+        shown["gain"] = f"{one.likelihood['gain']:.3f}"
+    return shown
+
+
+def _shown(figures: dict[str, Estimate]) -> dict[str, Any]:
+    """As the table shows them: the kernel distance in thousandths."""
+    shown: dict[str, Any] = dict(figures)
+    if "kd" in figures:
+        value, error, n = figures["kd"]
+        shown["kd"] = Estimate(1000 * value, None if error is None else 1000 * error, n)
+        shown["n"] = f"{figures['fd'].n:,}"
+    return shown
+
+
+def _counts(counts: Sequence[int]) -> dict[str, Any]:
+    return {str(label): f"{count:,}" for label, count in enumerate(counts)}
+
+
+def _picture(figure: Figure, caption: str) -> Picture:
+    content = io.BytesIO()
+    figure.savefig(content, format="png", bbox_inches="tight", pad_inches=0.05)
+    return Picture(content.getvalue(), caption)

@@ -1,0 +1,147 @@
+"""A run that is over, opened again: its checkpoint, its model and its data."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from jsonargparse import ArgumentParser
+from lightning.pytorch import LightningDataModule, LightningModule
+
+from lit_models import load_model
+from lit_models.recipe import read_checkpoint
+
+_CHECKPOINTS = ("best", "last")
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """What a run left.
+
+    Attributes:
+        name: of the experiment and version, such as "vae_fashion_mnist/version_0".
+        checkpoint: path of the checkpoint that was read.
+        epochs: how many it was trained for.
+        config: `config.yaml` as plain data; {} where the checkpoint lies alone.
+        model: on the CPU, in eval mode, without gradients.
+
+    Example:
+        >>> TrainedRun("vae/version_0", Path("best.ckpt"), 20, {}, LightningModule()).name
+        'vae/version_0'
+    """
+
+    name: str
+    checkpoint: Path
+    epochs: int
+    config: dict[str, Any]
+    model: LightningModule
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the checkpoint's bytes."""
+        return file_hash(self.checkpoint)
+
+
+def open_run(path: str | Path, trusted: tuple[str, ...] = ()) -> TrainedRun:
+    """Open a run folder by its best checkpoint, or its last where no figure judged it; or one checkpoint by its path.
+
+    Args:
+        path: a run folder such as `runs/vae/version_0`, or a checkpoint in its `checkpoints`.
+        trusted: modules of your own that the checkpoint may name, see `lit_models.load_model`.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or no checkpoint in it.
+        ValueError: the checkpoint is truncated, or holds no model of this project or of a trusted module.
+
+    Example:
+        >>> open_run("nowhere")
+        Traceback (most recent call last):
+        FileNotFoundError: there is no run or checkpoint nowhere: pass a folder such as runs/quickstart/version_0
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(
+            f"there is no run or checkpoint {path}: pass a folder such as runs/quickstart/version_0"
+        )
+    checkpoint = _checkpoint_in(path) if path.is_dir() else path
+    folder = checkpoint.absolute().parent.parent
+    model = load_model(checkpoint, trusted=trusted)
+    epochs = int(read_checkpoint(checkpoint).get("epoch", -1)) + 1
+    settings = folder / "config.yaml"
+    config = yaml.safe_load(settings.read_text()) if settings.is_file() else {}
+    return TrainedRun(f"{folder.parent.name}/{folder.name}", checkpoint, epochs, config or {}, model)
+
+
+def open_data(run: TrainedRun, data_dir: str | None = None) -> LightningDataModule:
+    """The data that a run was trained on, read and split as it had them.
+
+    Args:
+        run: with a config.
+        data_dir: where the files lie now; None where they were.
+
+    Raises:
+        ValueError: the run has no config; its data are no images, or a class that cannot be made.
+
+    Example:
+        >>> config = {"data": {"class_path": "datamodules.DigitsDataModule"}}
+        >>> run = TrainedRun("a", Path("a.ckpt"), 1, config, LightningModule())
+        >>> open_data(run).image_shape
+        (1, 28, 28)
+    """
+    settings = run.config.get("data")
+    if not isinstance(settings, dict) or "class_path" not in settings:
+        raise ValueError(
+            f"{run.checkpoint} lies in no run folder with a config.yaml, so its data are not known: pass a run folder"
+        )
+    arguments = dict(settings.get("init_args") or {})
+    if data_dir is not None and "data_dir" in arguments:
+        arguments["data_dir"] = data_dir
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(LightningDataModule, "data")
+    wanted = {"data": {"class_path": settings["class_path"], "init_args": arguments}}
+    data = parser.instantiate(parser.parse_object(wanted)).data
+    if not hasattr(data, "image_shape"):
+        raise ValueError(
+            f"{run.name} was trained on {settings['class_path']}, which holds no images: it has no pictures"
+        )
+    data.prepare_data()
+    data.setup("fit")
+    return data
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal digits.
+
+    Example:
+        >>> file_hash(Path("configs/quickstart.yaml")) == file_hash(Path("configs/quickstart.yaml"))
+        True
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def data_hash(data: Any) -> str:
+    """SHA-256 of the bytes of a data module's test images and labels.
+
+    Example:
+        >>> from datamodules import DigitsDataModule
+        >>> data = DigitsDataModule()
+        >>> data.setup()
+        >>> len(data_hash(data))
+        64
+    """
+    digest = hashlib.sha256()
+    for tensor in data.split("test"):
+        digest.update(str((tensor.dtype, tuple(tensor.shape))).encode())
+        digest.update(tensor.contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _checkpoint_in(folder: Path) -> Path:
+    for name in _CHECKPOINTS:
+        path = folder / "checkpoints" / f"{name}.ckpt"
+        if path.is_file():
+            return path
+    raise FileNotFoundError(f"{folder} has no checkpoints/best.ckpt or last.ckpt: train.py fit writes them")
