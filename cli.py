@@ -160,6 +160,7 @@ class GenerativeCLI(LightningCLI):
         """Write codes (N, D), and labels (N,) where there are any, to `<run folder>/codes.npz`, one file a process.
 
         A model that gives something else says its name, which is the file's and the array's, as `predicts`.
+        Probabilities, (N, K), have the names of their columns beside them, `class_names`.
 
         Raises:
             ValueError: the Trainer gave no predictions back.
@@ -178,6 +179,9 @@ class GenerativeCLI(LightningCLI):
         meant = getattr(self.datamodule, "num_classes", None) != 0 or any(label.is_floating_point() for label in given)
         if meant and len(given) == len(labels):
             arrays["labels"] = torch.cat(labels).cpu().numpy()
+        names = getattr(self.datamodule, "class_names", ())
+        if name == "probabilities" and len(names) == arrays[name].shape[1]:
+            arrays["class_names"] = np.array(names)  # of the columns
         rank = f"_rank{self.trainer.global_rank}" if self.trainer.world_size > 1 else ""
         path = run_folder(self.trainer) / f"{name}{rank}.npz"
         if self._writes():

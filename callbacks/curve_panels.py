@@ -105,6 +105,7 @@ def _draw_lines(axes: Axes, panel: Panel) -> None:
         values, color, label = [points[x] for x in epochs], _COLORS[split], _WORDS[split]
         axes.plot(epochs, values, marker=marker, linewidth=1, color=color, label=label)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.ticklabel_format(axis="y", useOffset=False)  # or 0.0270137 would read as 3.7, with a small 1e-6 + 0.027 above
     axes.tick_params(labelsize=7)
     axes.grid(alpha=0.3)
 

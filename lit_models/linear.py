@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torchmetrics.classification import MulticlassAccuracy
@@ -114,6 +115,7 @@ class LitLinear(ConfusionModule):
         self.num_classes = num_outputs if self.classifies else 0
         self.num_outputs = num_outputs
         self.solver = solver
+        self._solved = False  # nothing is left to do for the solver
         self.l2 = l2
         self.step_size = step_size
         self.standardize = standardize
@@ -238,7 +240,8 @@ class LitLinear(ConfusionModule):
         """Before a first fit take the scales of the train split; solve what has a solution in closed form."""
         if not self.head.fitted:
             self._fit_scales()
-        if self.solver == "closed_form":
+        self._solved = self.solver == "closed_form"
+        if self._solved:
             self._set(self._full_batch().solve())
 
     def on_train_epoch_start(self) -> None:
@@ -247,7 +250,26 @@ class LitLinear(ConfusionModule):
             diagonal, dtype = self.solver == "newton_diagonal", self.head.linear.weight.dtype
             theta, taken = self._full_batch().newton_step(self._theta(), self.step_size, diagonal, dtype)
             self._set(theta)
+            self._solved = taken == 0
             self.log("train/step_size", taken, sync_dist=True)  # the same on all processes
+
+    def on_train_epoch_end(self) -> None:
+        """Log the train figures; stop where the solver is done, since more epochs would change nothing."""
+        super().on_train_epoch_end()
+        if self._solved and not self.trainer.should_stop:
+            rank_zero_info(f"{type(self).__name__}: {self.solver} is done after {self.current_epoch + 1} epochs")
+            self.trainer.should_stop = True
+
+    def on_train_end(self) -> None:
+        """Say it where a regression is worse than the targets' mean on its own train split."""
+        super().on_train_end()
+        r2 = self.trainer.callback_metrics.get("train/r2")
+        if r2 is not None and r2 < 0:
+            rank_zero_warn(
+                f"train/r2 is {float(r2):.2f}, below 0: predictions are worse than the mean of the targets. Steps are too "
+                "small, too few or too large: raise or lower --model.optimizer.lr, train for more epochs, or use "
+                "--model.solver closed_form"
+            )
 
     @torch.no_grad()
     def _fit_scales(self) -> None:

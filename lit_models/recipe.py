@@ -85,6 +85,11 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     if not path.is_file():
+        last = path.with_name("last.ckpt")
+        if path.name == "best.ckpt" and last.is_file():
+            raise FileNotFoundError(
+                f"there is no checkpoint {path}: without a validation split no epoch is the best; pass {last}"
+            )
         raise FileNotFoundError(f"there is no checkpoint {path}: train.py fit writes them to runs/.../checkpoints/")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 import train
 from datamodules import DigitsDataModule
-from lit_models import LitVAE
+from lit_models import LitVAE, load_model
 from lit_models.networks import MLPDecoder, MLPEncoder
 from runs import check_experiment
 from tests.colour_files import write_colour_data
@@ -475,6 +475,12 @@ def test_an_experiment_that_is_no_folder_name(name: str) -> None:
     message = "have at most 255 bytes .* got 300" if "long" in name else f"name a folder inside .* got {name!r}: pass"
     with pytest.raises(ValueError, match=f"--experiment must {message}"):
         check_experiment(name)
+
+
+def test_a_best_checkpoint_of_a_run_without_validation(tmp_path: Path) -> None:
+    (tmp_path / "last.ckpt").touch()
+    with pytest.raises(FileNotFoundError, match="without a validation split no epoch is the best; pass .*last.ckpt"):
+        load_model(tmp_path / "best.ckpt")
 
 
 def test_an_experiment_is_refused_before_anything_is_written(tmp_path: Path) -> None:

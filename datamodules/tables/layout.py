@@ -119,7 +119,7 @@ def _check_names(path: Path, names: Sequence[str]) -> None:
         if not name:
             raise ValueError(
                 f"{path}: column {place + 1} has no name, as where row numbers were written: name it, or leave it out "
-                f"with ignore=[{place}]"
+                f"with ignore=[{place}] (--data.ignore [{place}])"
             )
         if name in names[:place]:
             raise ValueError(f"{path}: two columns are named {name!r}: rename one")
@@ -139,5 +139,5 @@ def _find(path: Path, names: Sequence[str], column: int | str, header: bool, arg
         )
     raise ValueError(
         f"{argument} must be the position of a column of {path}, from 0, got {column!r}: the first row holds numbers, "
-        "so it was not taken for names (header=True takes it for them)"
+        "so it was not taken for names (header=True, --data.header true, takes it for them)"
     )

@@ -99,7 +99,7 @@ def _number(layout: Layout, row: list[str], column: int, line: int) -> float:
         raise ValueError(f"{place}: the value is missing: fill it in, or delete the line or the column")
     raise ValueError(
         f"{place}: {row[column]!r} is no number: write decimals with a point, turn text into numbers, or leave the "
-        f"column out with ignore=[{layout.names[column]!r}]"
+        f"column out with ignore=[{layout.names[column]!r}] (--data.ignore [{layout.names[column]}])"
     )
 
 
@@ -126,4 +126,6 @@ def _as_type(layout: Layout, values: np.ndarray, dtype: type) -> np.ndarray:
 
 
 def _no_rows(layout: Layout) -> NoReturn:
-    raise ValueError(f"{layout.path} has no rows beside its first, which was taken for names: header=False reads it")
+    raise ValueError(
+        f"{layout.path} has no rows beside its first, which was taken for names: header=False (--data.header false) reads it"
+    )

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+_CONVERGED = 1e-12  # of the loss
 _SUFFICIENT = 1e-4  # share of the fall that the slope promises
 _HALVINGS = 40
 
@@ -38,6 +39,20 @@ def newton_direction(gradient: Tensor, hessian: Tensor) -> Tensor:
         if not failed:
             return -torch.cholesky_solve(gradient.reshape(-1, 1), factor).view_as(gradient)
     return torch.zeros_like(gradient)
+
+
+def has_converged(loss: float, slope: float) -> bool:
+    """Whether a Newton step promises to lower the loss by less than 1e-12 of it (or 1e-12, where it is below 1).
+
+    Args:
+        loss: at the start.
+        slope: gradient times Newton direction, at most 0; half of it is the fall that a quadratic loss would have.
+
+    Example:
+        >>> has_converged(loss=0.5, slope=-1e-13), has_converged(loss=0.5, slope=-1e-3)
+        (True, False)
+    """
+    return -slope / 2 <= _CONVERGED * max(1.0, abs(loss))
 
 
 def backtrack(

@@ -278,6 +278,7 @@ def run(folder: Path, command: str, *words: str) -> Any:
     return train.main([command, *words, *usual])
 
 
+DIABETES = ["--model=LitLinear", "--model.task=regression", "--model.solver=closed_form", "--data=DiabetesDataModule"]
 CANCER = ["--model=LitLinear", "--data=BreastCancerDataModule", "--data.batch_size=64", "--trainer.log_every_n_steps=1"]
 
 
@@ -304,17 +305,29 @@ def test_predict_writes_probabilities_or_numbers(tmp_path: Path) -> None:
     with np.load(next(tmp_path.glob("*/*/probabilities.npz"))) as found:
         assert found["probabilities"].shape == (114, 2)
         assert (found["probabilities"].argmax(1) == found["labels"]).mean() > 0.9
-    diabetes = [
-        "--model=LitLinear",
-        "--model.task=regression",
-        "--model.solver=closed_form",
-        "--data=DiabetesDataModule",
-    ]
-    run(tmp_path, "fit", *diabetes, "--trainer.max_epochs=1", "--experiment=numbers", "--trainer.log_every_n_steps=1")
-    run(tmp_path, "predict", *diabetes, "--experiment=numbers", "--ckpt_path=last")
+        assert found["class_names"].tolist() == ["malignant", "benign"]
+    run(tmp_path, "fit", *DIABETES, "--trainer.max_epochs=1", "--experiment=numbers", "--trainer.log_every_n_steps=1")
+    run(tmp_path, "predict", *DIABETES, "--experiment=numbers", "--ckpt_path=last")
     with np.load(next(tmp_path.glob("numbers/*/predictions.npz"))) as found:
         assert found["predictions"].shape == (89, 1)
         assert r2_score(found["labels"], found["predictions"][:, 0]) > 0.2
+
+
+@pytest.mark.parametrize(
+    ("words", "epochs"),
+    [([*CANCER, "--model.solver=newton", "--model.l2=0.1"], range(4, 12)), (DIABETES, range(1, 2))],
+)
+def test_a_solver_that_is_done_ends_the_run(words: list[str], epochs: range, tmp_path: Path) -> None:
+    """Without --trainer.max_epochs, which Lightning takes for 1,000."""
+    done = run(tmp_path, "fit", *words, "--trainer.log_every_n_steps=1").trainer
+    assert done.current_epoch in epochs
+    assert "train/loss" in done.callback_metrics
+
+
+def test_a_regression_that_is_worse_than_the_mean_says_so(tmp_path: Path) -> None:
+    words = [*DIABETES, "--model.solver=gradient", "--trainer.max_epochs=1", "--trainer.log_every_n_steps=1"]
+    with pytest.warns(UserWarning, match=r"train/r2 is -\d.*worse than the mean .* --model.optimizer.lr"):
+        run(tmp_path, "fit", *words)
 
 
 def test_images_and_codes(tmp_path: Path) -> None:
