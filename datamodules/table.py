@@ -32,7 +32,7 @@ class TableDataModule(TensorDataModule):
 
     Raises:
         ValueError: see `TensorDataModule`; `test_fraction` or `test_seed` is out of its range, or leaves no row to
-            train on.
+            train on; a column to be standardized holds what is no number, or squares too large or small.
 
     Example:
         >>> class Line(TableDataModule):
@@ -124,7 +124,16 @@ class TableDataModule(TensorDataModule):
     def _standardize(self) -> None:
         train = self.split("train")[0]
         self.mean, std = train.mean(0), train.std(0, correction=0)
-        still = train.amin(0) == train.amax(0)  # rounding may leave it a deviation
+        low, high = train.amin(0), train.amax(0)
+        still = low == high  # rounding may leave it a deviation
+        lost = (~std.isfinite() | ((std == 0) & ~still)).flatten().nonzero().flatten()
+        if len(lost):
+            column = int(lost[0])
+            raise ValueError(
+                f"column {column} of the inputs, from 0, has no mean and deviation that {train.dtype} can hold, its "
+                f"values are from {low.flatten()[column]:g} to {high.flatten()[column]:g}: write it in other units, "
+                "leave it out, or use standardize=False"
+            )
         self.std = std.masked_fill(still, 1)
         done: dict[int, tuple[Tensor, Tensor]] = {}  # one table may stand under both names
         for name, pair in self.tensors.items():

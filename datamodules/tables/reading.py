@@ -105,6 +105,11 @@ def _number(layout: Layout, row: list[str], column: int, line: int) -> float:
 
 def _target(layout: Layout, row: list[str], line: int) -> str:
     text = row[layout.target].strip()
+    if "\n" in text or "\r" in text:
+        raise ValueError(
+            f"{layout.path}: the value in column {layout.names[layout.target]!r} that ends in line {line} runs over "
+            f"several lines, beginning with {text.splitlines()[0]!r}: close its quotation mark, or delete it"
+        )
     if text.lower() in _MISSING:
         raise ValueError(
             f"{layout.path}, line {line}, column {layout.names[layout.target]!r}: the value is missing, and it is the "

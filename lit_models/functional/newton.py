@@ -11,10 +11,11 @@ _HALVINGS = 40
 
 
 def newton_direction(gradient: Tensor, hessian: Tensor) -> Tensor:
-    """-(H + e I)^-1 g with the least e for which that is positive definite, of the gradient's shape.
+    """-(H + e diag(H))^-1 g with the least e for which that is positive definite, of the gradient's shape.
 
-    e begins at a rounding error of H's largest entry and grows tenfold. So along a direction without curvature (a
-    constant column, a number added to all logits, more columns than rows), where the gradient is 0, nothing moves.
+    e begins at a rounding error and grows tenfold. So along a direction without curvature (a constant column, a number
+    added to all logits, more columns than rows), where the gradient is 0, nothing moves. It is a share of each
+    parameter's own curvature, so that columns in large units do not hold up those in small ones.
 
     Args:
         gradient: any shape, P values.
@@ -30,14 +31,18 @@ def newton_direction(gradient: Tensor, hessian: Tensor) -> Tensor:
     largest = float(hessian.abs().max())
     if not 0 < largest < torch.inf:
         return torch.zeros_like(gradient)
-    least = torch.finfo(hessian.dtype).eps ** 0.75 * largest
+    least = torch.finfo(hessian.dtype).eps ** 0.75
     if hessian.shape == gradient.shape:
-        return -gradient / hessian.clamp(min=least)
+        return -gradient / hessian.clamp(min=least * largest)
+    diagonal = hessian.diagonal()
+    unit = torch.where(diagonal > 0, diagonal, 1).rsqrt()  # of each parameter, in which its own curvature is 1
+    scaled = hessian * unit * unit.unsqueeze(1)
     for power in range(20):
-        damped = hessian + least * 10.0**power * torch.eye(len(hessian), dtype=hessian.dtype, device=hessian.device)
+        damped = scaled + least * 10.0**power * torch.eye(len(scaled), dtype=scaled.dtype, device=scaled.device)
         factor, failed = torch.linalg.cholesky_ex(damped)
         if not failed:
-            return -torch.cholesky_solve(gradient.reshape(-1, 1), factor).view_as(gradient)
+            step = torch.cholesky_solve((gradient.flatten() * unit).unsqueeze(1), factor).squeeze(1)
+            return -(step * unit).view_as(gradient)
     return torch.zeros_like(gradient)
 
 

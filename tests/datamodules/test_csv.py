@@ -109,6 +109,17 @@ def test_classes_or_numbers(column: list[str], targets: str, names: tuple[str, .
         assert y.tolist() == [float(value) for value in column]
 
 
+def test_classes_with_long_numbers_stay_apart(tmp_path: Path) -> None:
+    text = "x,y\n1,1000000000000001\n2,1000000000000002\n3,1000000000000001\n"
+    _, y, data = whole(write(tmp_path, text), "y")
+    assert data.class_names == ("1000000000000001", "1000000000000002")
+    assert y.tolist() == [0, 1, 0]
+
+
+def test_numbers_with_a_comma_may_be_names_of_classes(tmp_path: Path) -> None:
+    assert whole(write(tmp_path, "x;y\n1;1,5\n2;2\n"), "y", targets="classes")[2].class_names == ("1,5", "2")
+
+
 def test_many_whole_numbers_are_no_classes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     text = "x,y\n" + "".join(f"{row % 3},{row}\n" for row in range(101))
     with caplog.at_level("INFO"):
@@ -196,6 +207,10 @@ BAD: list[tuple[str, dict, type[Exception], str]] = [
     (IRIS, {"targets": "labels"}, ValueError, r"targets must be one of \['auto', 'classes', 'numbers'\], got 'labels'"),
     ("x,x,y\n1,2,3\n", {}, ValueError, "two columns are named 'x': rename one"),
     ("x,y\n1,2\n,3\n", {}, ValueError, "line 3, column 'x': the value is missing: fill it in, or delete the line"),
+    ("x;y\n1;1,5\n2;2\n", {}, ValueError, "column 'y' holds numbers with a comma such as '1,5': write decimals with"),
+    ("x;y\n1;1,5\n2;2\n", {"targets": "numbers"}, ValueError, "holds numbers with a comma such as '1,5'"),
+    ('x,y\n1,a\n2,b\n3,"a\n4,b\n', {}, ValueError, "ends in line 5 runs over several lines, beginning with 'a'"),
+    (f"x,y\n1,{2**53}\n2,{2**53 + 1}\n3,1\n", {}, ValueError, "whole numbers up to 9.0.*e.15, too large to be told"),
     ("x,y\n1,2\n\nNA,3\n", {}, ValueError, "line 4, column 'x': the value is missing"),
     ("x,y\n1,2\nnan,3\n", {}, ValueError, "line 3, column 'x': the value is missing"),
     ("x,y\n1,a\n2,\n", {}, ValueError, "line 3, column 'y': the value is missing, and it is the one to be predicted"),

@@ -122,3 +122,16 @@ def test_diabetes_is_in_its_own_units() -> None:
 def test_fractions_out_of_range(options: dict[str, float], message: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=message):
         Numbers(**options).setup()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("values", [(1e200, -1e200), (1e-200, -1e-200), (1.0, float("nan"))])
+def test_columns_without_a_scale_are_refused(values: tuple[float, float]) -> None:
+    class Rows(TableDataModule):
+        input_shape = (2,)
+
+        def rows(self) -> tuple[torch.Tensor, torch.Tensor]:
+            return torch.tensor([[0.0, values[0]], [1.0, values[1]]], dtype=torch.float64), torch.zeros(2)
+
+    with pytest.raises(ValueError, match=r"column 1 of the inputs, from 0, has no mean and deviation .* standardize"):
+        Rows(val_fraction=0, test_fraction=0).setup()
+    Rows(val_fraction=0, test_fraction=0, standardize=False).setup()

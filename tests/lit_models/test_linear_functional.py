@@ -93,6 +93,13 @@ def test_a_newton_direction_solves_and_leaves_flat_directions_alone() -> None:
     assert diagonal.tolist() == [[-0.5, 0.0]]
 
 
+def test_a_newton_direction_does_not_depend_on_the_units_of_columns() -> None:
+    root, units = torch.randn(5, 20).double(), torch.tensor([1e-4, 1e-2, 1.0, 1e4, 1e8]).double()
+    hessian, gradient = root @ root.T, torch.randn(5).double()
+    direction = newton_direction(gradient * units, hessian * units * units.unsqueeze(1))
+    torch.testing.assert_close(direction * units, newton_direction(gradient, hessian))
+
+
 @pytest.mark.parametrize("value", [0.0, torch.nan, torch.inf])
 def test_no_direction_without_a_usable_hessian(value: float) -> None:
     assert newton_direction(torch.ones(2), torch.full((2, 2), value)).tolist() == [0, 0]
