@@ -16,6 +16,7 @@ from callbacks.reconstruction_mse import ReconstructionMSE
 from callbacks.run_checkpoint import RunCheckpoint
 from callbacks.run_folder import run_folder
 from callbacks.sample_grid import SampleGrid
+from callbacks.sample_quality import SampleQuality
 from callbacks.save_on_interrupt import SaveOnInterrupt
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "ReconstructionMSE",
     "RunCheckpoint",
     "SampleGrid",
+    "SampleQuality",
     "SaveOnInterrupt",
     "run_folder",
 ]

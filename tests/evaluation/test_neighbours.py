@@ -34,7 +34,9 @@ def test_neighbourhoods_are_those_of_prdc() -> None:
     prdc = pytest.importorskip("prdc", reason="the second implementation, prdc, is not installed")
     samples, real = points(300, 0, shift=0.5), points(300, 1)
     theirs = prdc.compute_prdc(real.numpy(), samples.numpy(), nearest_k=5)
-    assert {name: value.value for name, value in neighbourhoods(samples, real)._asdict().items()} == pytest.approx(theirs)
+    assert {name: value.value for name, value in neighbourhoods(samples, real)._asdict().items()} == pytest.approx(
+        theirs
+    )
 
 
 def test_precision_and_recall_are_not_swapped() -> None:
