@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import yaml
+import yaml  # type: ignore[import-untyped]
 from lightning.pytorch.utilities import rank_zero_info
 
 from lit_models import load_classifier

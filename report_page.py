@@ -1,7 +1,8 @@
-"""Turns measured models into a report: the sections of the page, their pictures, and the same figures as plain data."""
+"""Turns measured models into the sections of a report's page, and draws their pictures."""
 
 import io
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -13,10 +14,14 @@ from callbacks.image_grid import image_grid
 from callbacks.image_pairs import image_pairs
 from callbacks.interpolation import interpolate
 from callbacks.interpolation_strips import interpolation_strips
+from comparison import Findings
+from evaluation import words
 from evaluation.estimate import Estimate
 from evaluation.page import Column, Picture, Section, Table
 from evaluation.reference import Reference, in_parts
+from judge import doubt
 from measuring import Beside, Measured
+from report_data import parameter_count, versions
 
 _GRID = 20  # images of a model in a row
 _POINTS = 2000  # of a map of codes
@@ -26,7 +31,7 @@ _SAMPLES = [
     Column("n", "N", 0),
     Column("fd", "Fréchet distance"),
     Column("fd_infinity", "for N → ∞"),
-    Column("kd", "Kernel distance × 1000", 3),
+    Column("kd", "1000 x kernel distance", 3),
     Column("precision", "Precision", 1, True),
     Column("recall", "Recall", 1, True),
     Column("density", "Density", 3),
@@ -55,52 +60,21 @@ _LIKELIHOOD = [
     Column("effective_sample_size", "Effective sample size"),
     Column("gain", "Gain of the last doubling, nats", 3),
 ]
-_WORDS = {
-    "Samples": [
-        "Samples are compared with the test images in the features of a classifier of these data. Distances are 0, precision, recall and "
-        "coverage near 1, density near 1, and both 1-NN accuracies near 50% where samples and data have one distribution; the grey row “real” "
-        "(training images) says what is reached then at the same N. A value is given with one standard error.",
-        "What they miss: the features are those of one classifier, which looks for classes and not for sharp strokes. The Fréchet distance sees "
-        "means and covariances alone. Precision of blurred samples can be high, recall of noisy ones too: read them together. “Near to a training "
-        "image” is the share of samples that lie nearer to a training image than 99% of the test images do; blurred samples are near to many.",
-    ],
-    "Reconstructions": [
-        "Mean squared error per pixel of the test images, in [0, 1] units, beside principal components of as many numbers as the code has: the best "
-        "linear code. The Fréchet distance of reconstructions sees blur that the error hardly counts. What they miss: a wide code "
-        "reconstructs everything and need not know anything about the data.",
-    ],
-    "Codes": [
-        "Test accuracy of logistic regression on codes of a few thousand labelled training images, over three draws of these, beside the same network untrained and beside the "
-        "pixels themselves; and of the 10 nearest neighbours. What they miss: a conditional model's code need not hold the class, and should not.",
-    ],
-    "Likelihood": [
-        "Nats of densities over [0, 1] pixels and of Bernoulli variables are on different scales and stand in different tables. The error is over images, and the estimator's own. "
-        "A bound by few effective draws is too low. What it misses: log-likelihood hardly depends on what samples look like, and for grey images "
-        "Bernoulli nats are no likelihood at all, but order models of one kind.",
-    ],
-}
 
 
-def sections(measured: Sequence[Measured], beside: Beside, reference: Reference, seed: int) -> list[Section]:
-    """The page's parts on samples, reconstructions, codes and likelihoods; those that nobody answers are left out.
+def sections(findings: Findings) -> list[Section]:
+    """The page's parts; of samples, reconstructions, codes and likelihoods those that some model has.
 
     Example:
-        >>> nothing = torch.zeros(0)
-        >>> sections([], Beside(), Reference(*[nothing] * 4), 0)
-        []
+        >>> from measuring import Sizes
+        >>> data = {"class_path": "a.B", "train": 2, "test": 1, "sha256": ""}
+        >>> [section.title for section in sections(Findings(Sizes(), data, {}, Reference(*[Tensor()] * 4)))]
+        ['What is compared', 'How it was measured']
     """
     makers = (_samples, _reconstructions, _codes, _likelihoods)
-    return [section for make in makers if (section := make(measured, beside, reference, seed)) is not None]
-
-
-def plain(figures: dict[str, Estimate]) -> dict[str, dict[str, Any]]:
-    """Estimates as plain data.
-
-    Example:
-        >>> plain({"mse": Estimate(0.1, None, 5)})
-        {'mse': {'value': 0.1, 'error': None, 'n': 5}}
-    """
-    return {name: estimate._asdict() for name, estimate in figures.items()}
+    given = findings.measured, findings.beside, findings.reference, findings.sizes.seed
+    found = [section for make in makers if (section := make(*given)) is not None]
+    return [_overview(findings), *found, _provenance(findings)]
 
 
 def _samples(measured: Sequence[Measured], beside: Beside, reference: Reference, seed: int) -> Section | None:
@@ -123,11 +97,9 @@ def _samples(measured: Sequence[Measured], beside: Beside, reference: Reference,
     for one in makers:
         if one.samples and len(one.samples[1].nearest[0]):
             figure = image_grid(list(one.samples[1].nearest), ["sample", "nearest"])
-            pictures.append(
-                _picture(figure, f"{one.run.name}: the samples nearest to a training image, and that image.")
-            )
+            pictures.append(_picture(figure, f"{one.run.name}: samples nearest to a training image, and that image."))
     tables = [Table(_SAMPLES, rows), Table(counts, counted)]
-    return Section("Samples", _WORDS["Samples"], tables, pictures)
+    return Section("Samples", words.SAMPLES, tables, pictures)
 
 
 def _reconstructions(measured: Sequence[Measured], beside: Beside, reference: Reference, seed: int) -> Section | None:
@@ -142,7 +114,7 @@ def _reconstructions(measured: Sequence[Measured], beside: Beside, reference: Re
     figure = image_grid([images for _, images in grids], [name for name, _ in grids])
     rows = [(one.run.name, False, one.figures) for one in makers]
     picture = _picture(figure, "Test images, and each model's reconstructions of them.")
-    return Section("Reconstructions", _WORDS["Reconstructions"], [Table(_RECONSTRUCTIONS, rows)], [picture])
+    return Section("Reconstructions", words.RECONSTRUCTIONS, [Table(_RECONSTRUCTIONS, rows)], [picture])
 
 
 def _codes(measured: Sequence[Measured], beside: Beside, reference: Reference, seed: int) -> Section | None:
@@ -164,7 +136,7 @@ def _codes(measured: Sequence[Measured], beside: Beside, reference: Reference, s
     walkers = [one for one in makers if hasattr(one.run.model, "decode")]
     if walkers:
         pictures.append(_walks(walkers, x, y, reference.class_names, seed))
-    return Section("Codes", _WORDS["Codes"], [Table(_CODES, rows)], pictures)
+    return Section("Codes", words.CODES, [Table(_CODES, rows)], pictures)
 
 
 def _walks(walkers: Sequence[Measured], x: Tensor, y: Tensor, class_names: Sequence[str], seed: int) -> Picture:
@@ -190,7 +162,7 @@ def _likelihoods(measured: Sequence[Measured], beside: Beside, reference: Refere
         of_unit = [one for one in makers if one.likelihood["unit"] == unit]
         rows = [(one.run.name, False, _how(one)) for one in of_unit]
         tables += [Table(columns, rows)] * bool(rows)
-    return Section("Likelihood", _WORDS["Likelihood"], tables)
+    return Section("Likelihood", words.LIKELIHOOD, tables)
 
 
 def _how(one: Measured) -> dict[str, Any]:
@@ -221,3 +193,36 @@ def _picture(figure: Figure, caption: str) -> Picture:
     content = io.BytesIO()
     figure.savefig(content, format="png", bbox_inches="tight", pad_inches=0.05)
     return Picture(content.getvalue(), caption)
+
+
+def _overview(findings: Findings) -> Section:
+    data, classifier = findings.data, findings.classifier
+    lines = [
+        f"{data['class_path'].rpartition('.')[2]}: {data['train']:,} training images, {data['test']:,} test images."
+    ]
+    if classifier:
+        lines.append(
+            f"The classifier that looks at samples is right for {classifier['test_accuracy']:.2%} of the test images."
+        )
+        if doubted := doubt(classifier["test_accuracy"], tuple(findings.reference.test.shape[1:])):
+            lines.append(f"Warning: {doubted}.")
+    for one in findings.measured:
+        parameters = parameter_count(one)
+        lines.append(
+            f"{one.run.name}: {type(one.run.model).__name__}, {parameters:,} parameters, {one.run.epochs} epochs."
+        )
+    return Section("What is compared", lines)
+
+
+def _provenance(findings: Findings) -> Section:
+    lines = [f"Data: SHA-256 of the test split {findings.data['sha256']}."]
+    if findings.classifier:
+        lines.append(f"Classifier: {findings.classifier['checkpoint']}, SHA-256 {findings.classifier['sha256']}.")
+    for one in findings.measured:
+        times = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in one.seconds.items())
+        lines.append(f"{one.run.name}: {one.run.checkpoint}, SHA-256 {one.run.sha256}. Time: {times}.")
+        lines += [f"{one.run.name}, left out: {name} ({reason})." for name, reason in one.left_out.items()]
+    lines += [f"Left out: {path}: {reason}" for path, reason in findings.failed.items()]
+    lines.append("Sizes: " + ", ".join(f"{name} {value:,}" for name, value in asdict(findings.sizes).items()) + ".")
+    lines.append("Versions: " + ", ".join(f"{name} {number}" for name, number in versions().items()) + ".")
+    return Section("How it was measured", lines)

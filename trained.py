@@ -1,12 +1,12 @@
 """A run that is over, opened again: its checkpoint, its model and its data."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
-import yaml
+import yaml  # type: ignore[import-untyped]
 from jsonargparse import ArgumentParser
 from lightning.pytorch import LightningDataModule, LightningModule
 
@@ -42,6 +42,10 @@ class TrainedRun:
     def sha256(self) -> str:
         """Hash of the checkpoint's bytes."""
         return file_hash(self.checkpoint)
+
+    def renamed(self, name: str) -> Self:
+        """The same run under another name."""
+        return replace(self, name=name)
 
 
 def open_run(path: str | Path, trusted: tuple[str, ...] = ()) -> TrainedRun:

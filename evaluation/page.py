@@ -137,7 +137,8 @@ def _table(table: Table) -> str:
 
 def _picture(picture: Picture) -> str:
     content, caption = base64.b64encode(picture.png).decode(), escape(picture.caption)
-    return f'<figure><img src="data:image/png;base64,{content}" alt="{caption}"><figcaption>{caption}</figcaption></figure>'
+    image = f'<img src="data:image/png;base64,{content}" alt="{caption}">'
+    return f"<figure>{image}<figcaption>{caption}</figcaption></figure>"
 
 
 _STYLE = """

@@ -266,9 +266,9 @@ class LitLinear(ConfusionModule):
         r2 = self.trainer.callback_metrics.get("train/r2")
         if r2 is not None and r2 < 0:
             rank_zero_warn(
-                f"train/r2 is {float(r2):.2f}, below 0: predictions are worse than the mean of the targets. Steps are too "
-                "small, too few or too large: raise or lower --model.optimizer.lr, train for more epochs, or use "
-                "--model.solver closed_form"
+                f"train/r2 is {float(r2):.2f}, below 0: predictions are worse than the mean of the targets. Steps "
+                "are too small, too few or too large: raise or lower --model.optimizer.lr, train for more epochs, or "
+                "use --model.solver closed_form"
             )
 
     @torch.no_grad()

@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 ROOMS = ("lit_models", "datamodules", "callbacks", "optim", "evaluation", "cli", "runs", "precision")
-ROOMS += ("train", "trained", "judge", "report")
+ROOMS += ("train", "trained", "judge", "measuring", "comparison", "report", "report_data", "report_page")
 # room: what its files may import of ours
 ALLOWED = {
     "lit_models/functional": ("lit_models.functional",),

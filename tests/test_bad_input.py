@@ -479,7 +479,7 @@ def test_an_experiment_that_is_no_folder_name(name: str) -> None:
 
 def test_a_best_checkpoint_of_a_run_without_validation(tmp_path: Path) -> None:
     (tmp_path / "last.ckpt").touch()
-    with pytest.raises(FileNotFoundError, match="without a validation split no epoch is the best; pass .*last.ckpt"):
+    with pytest.raises(FileNotFoundError, match=r"without a validation split no epoch is the best; pass .*last\.ckpt"):
         load_model(tmp_path / "best.ckpt")
 
 

@@ -132,5 +132,6 @@ def _as_type(layout: Layout, values: np.ndarray, dtype: type) -> np.ndarray:
 
 def _no_rows(layout: Layout) -> NoReturn:
     raise ValueError(
-        f"{layout.path} has no rows beside its first, which was taken for names: header=False (--data.header false) reads it"
+        f"{layout.path} has no rows beside its first, which was taken for names: header=False "
+        "(--data.header false) reads it"
     )
