@@ -204,7 +204,8 @@ class LitLinear(ConfusionModule):
         assert y is not None
         linear = self.head.linear
         if self.solver == "manual" and stage == "train":
-            loss, outputs = loss_by_hand(self._rows(x), linear.weight, linear.bias, y, self.loss)
+            with self._in_full():
+                loss, outputs = loss_by_hand(self._rows(x), linear.weight, linear.bias, y, self.loss)
         else:
             outputs = wide(self._outputs(x))
             loss = self.loss.loss(outputs, y)
@@ -228,7 +229,12 @@ class LitLinear(ConfusionModule):
 
     def _outputs(self, x: Tensor) -> Tensor:
         self.check_input(x)
-        return self.head(x.flatten(1))
+        with self._in_full():
+            return self.head(x.flatten(1).to(self.head.linear.weight.dtype))
+
+    def _in_full(self) -> torch.autocast:
+        """Without autocast: of 100 in bfloat16 half is lost, and what a solver found in float64 is to be measured."""
+        return torch.autocast(self.device.type, enabled=False)
 
     # -- solvers ------------------------------------------------------------------------------------------------------
 

@@ -77,6 +77,7 @@ class LitPPCA(BaseModule):
     Raises:
         ValueError: an argument out of its range, or one that `fit` has no use for; images of another shape than
             `image_shape`; at the start of "closed_form" and "em", not more training images than `latent_dim`.
+        RuntimeError: samples, codes or likelihoods are asked for before the model has seen training images.
 
     Source: M. E. Tipping, C. M. Bishop, "Probabilistic principal component analysis", J. R. Statist. Soc. B 61, 1999;
     D. B. Rubin, D. T. Thayer, "EM algorithms for ML factor analysis", Psychometrika 47, 1982.
@@ -145,7 +146,7 @@ class LitPPCA(BaseModule):
             pixel_noise: add the noise of each pixel, as the density has it; None for the model's own choice.
         """
         check_count("n", n)
-        weight, mean, variance = self.gaussian
+        weight, mean, variance = self._known()
         images = mean + torch.randn(n, self.latent_dim, device=mean.device, dtype=mean.dtype) @ weight.T
         if self.pixel_noise if pixel_noise is None else pixel_noise:
             images = images + torch.randn_like(images) * variance.sqrt()
@@ -168,7 +169,7 @@ class LitPPCA(BaseModule):
             y: ignored: the model is not conditional.
         """
         with self._in_full():
-            return posterior(self.gaussian, self._pixels(x)).mean
+            return posterior(self._known(), self._pixels(x)).mean
 
     # -- what codes mean ----------------------------------------------------------------------------------------------
 
@@ -183,7 +184,7 @@ class LitPPCA(BaseModule):
             ValueError: codes of another width.
         """
         check_codes(z, self.latent_dim)
-        weight, mean, _ = self.gaussian
+        weight, mean, _ = self._known()
         with self._in_full():
             return self._as_images(mean + z.to(mean) @ weight.T)
 
@@ -196,7 +197,7 @@ class LitPPCA(BaseModule):
             y: ignored: the model is not conditional.
         """
         with self._in_full():
-            mean, spread = posterior(self.gaussian, self._pixels(x))
+            mean, spread = posterior(self._known(), self._pixels(x))
         return standard_normal_unit_kl(mean, spread.diagonal().log())
 
     def prior_moments(self, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -216,7 +217,7 @@ class LitPPCA(BaseModule):
             x: (N, C, H, W) in [0, 1].
         """
         with self._in_full():
-            return log_density(self.gaussian, self._pixels(x))
+            return log_density(self._known(), self._pixels(x))
 
     def estimate_likelihood(self, x: Tensor, y: Tensor | None = None, draws: int = 500) -> LikelihoodEstimate:
         """Exact log-likelihood of images (N, C, H, W) in [0, 1]; `y` and `draws` are not used."""
@@ -226,6 +227,22 @@ class LitPPCA(BaseModule):
     def gaussian(self) -> LinearGaussian:
         """The parameters as `functional.linear_gaussian` takes them, in float32 or wider."""
         return self._gaussian_of(*(wide(value) for value in (self.weight, self.mean, self.log_variance)))
+
+    def _known(self) -> LinearGaussian:
+        """`gaussian`, for the verbs: before it knows the images' mean it is of no images."""
+        if not self.fitted:
+            raise RuntimeError(
+                "this LitPPCA knows no images yet, its mean is 0 and its noise 1: train it with trainer.fit, call "
+                "fit_covariance(batches of training images), or load a checkpoint with load_model(path)"
+            )
+        return self.gaussian
+
+    def untrained(self, seed: int = 0) -> Self:
+        """See `BaseModule.untrained`; the mean of the training images is kept."""
+        model = super().untrained(seed)
+        model.mean.copy_(self.mean)
+        model.fitted.copy_(self.fitted)
+        return model
 
     def _gaussian_of(self, weight: Tensor, mean: Tensor, log_variance: Tensor) -> LinearGaussian:
         variance = log_variance.exp().expand(len(mean))

@@ -10,6 +10,20 @@ from torch import Tensor
 
 from optim.loop import ParameterLoop
 
+# settings of PyTorch's optimizers, which one without them would pass over in silence
+_OF_OTHERS = {
+    "alpha",
+    "amsgrad",
+    "betas",
+    "centered",
+    "dampening",
+    "eps",
+    "maximize",
+    "momentum",
+    "nesterov",
+    "weight_decay",
+}
+
 
 class L1Optimizer(ParameterLoop):
     """Optimizer with L1 decay, whose subclass writes the update of one tensor of weights.
@@ -45,6 +59,12 @@ class L1Optimizer(ParameterLoop):
             param_group: `params`, and settings.
         """
         _check_settings(self.defaults | param_group)
+        for name in sorted(_OF_OTHERS & param_group.keys() - self.defaults.keys()):
+            if param_group[name]:  # 0 and False ask for nothing
+                raise ValueError(
+                    f"{type(self).__name__} has no {name}, got {param_group[name]!r} for a parameter group: leave it "
+                    f"out, or use an optimizer that has it; the settings here are {sorted(self.defaults)}"
+                )
         super().add_param_group(param_group)
         if any(parameter.is_complex() for parameter in self.param_groups[-1]["params"]):
             self.param_groups.pop()

@@ -249,6 +249,28 @@ def test_a_regression_with_any_number_of_rows(rows: int, tmp_path: Path) -> None
     assert float(trainer.callback_metrics["train/r2"]) == pytest.approx(1 if rows < 8 else 0.3, abs=0.3)
 
 
+@pytest.mark.filterwarnings("ignore:train/r2 is")  # of so few steps
+@pytest.mark.parametrize("solver", ["closed_form", "newton", "gradient", "manual"])
+def test_mixed_precision_rounds_no_numbers(solver: Any, tmp_path: Path) -> None:
+    x = normal(64, 3).float()
+    y = x.sum(1) + 1000
+    weights, losses = [], []
+    for precision in ("32-true", "bf16-mixed"):
+        model = LitLinear((3,), 1, task="regression", solver=solver, optimizer=partial(SGD, lr=0.1))
+        losses.append(fit(model, x, y, tmp_path, precision=precision, max_epochs=2).losses)
+        weights.append(theta(model))
+        in_full = model.predict(x)
+        with torch.autocast("cpu", torch.bfloat16):
+            torch.testing.assert_close(model.predict(x), in_full)
+    torch.testing.assert_close(weights[1], weights[0])
+    torch.testing.assert_close(losses[1], losses[0])
+
+
+def test_inputs_in_64_bits() -> None:
+    model = LitLinear((3,), 2)
+    torch.testing.assert_close(model.classify(normal(5, 3)), torch.full((5, 2), 0.5))
+
+
 @pytest.mark.parametrize("precision", ["bf16-mixed", "bf16-true", "16-true"])
 @pytest.mark.parametrize("solver", ["manual", "closed_form", "newton"])
 @pytest.mark.slow

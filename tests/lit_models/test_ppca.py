@@ -3,10 +3,10 @@
 import copy
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -14,6 +14,7 @@ from lightning.pytorch import Callback, LightningDataModule, LightningModule, Tr
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 from torch.optim.lr_scheduler import CosineAnnealingLR
+from torch.testing import assert_close
 from torch.utils.data import DataLoader
 
 import train
@@ -441,3 +442,29 @@ def test_the_gradient_comes_to_the_same_likelihood(noise: Any, tmp_path: Path) -
     assert found == pytest.approx(best, rel=5e-3)
     if noise == "isotropic":  # factor analysis has several maxima, and the two need not come to the same
         assert found < best + 0.1
+
+
+@pytest.mark.parametrize("fit", ["closed_form", "em", "gradient"])
+def test_a_model_that_knows_no_images_is_refused(fit: Literal["closed_form", "em", "gradient"]) -> None:
+    model = LitPPCA(SHAPE, latent_dim=3, fit=fit).double()
+    asked: list[Callable[[], Any]] = [
+        lambda: model.sample(2),
+        lambda: model.encode(images()),
+        lambda: model.reconstruct(images()),
+        lambda: model.decode(torch.zeros(2, 3)),
+        lambda: model.unit_kl(images()),
+        lambda: model.log_likelihood(images()),
+        lambda: model.untrained().encode(images()),
+    ]
+    for ask in asked:
+        with pytest.raises(RuntimeError, match=r"knows no images yet.*trainer.fit.*fit_covariance.*load_model"):
+            ask()
+    model.fit_start([images()])
+    for ask in asked:
+        ask()
+
+
+def test_untrained_keeps_the_mean_of_the_images() -> None:
+    model = fitted()
+    fresh = model.untrained().double()
+    assert_close(fresh.decode(torch.zeros(1, 3)), images().mean(0, keepdim=True))

@@ -400,6 +400,19 @@ def test_groups_and_parameters_that_do_not_fit() -> None:
             optimizer.load_state_dict(torch.optim.SGD(Network().parameters(), lr=0.1).state_dict())
 
 
+@pytest.mark.parametrize("make", OURS)
+def test_settings_that_an_optimizer_lacks_are_refused_in_groups(make: Callable[..., Any]) -> None:
+    parameters = list(Network().parameters())
+    with pytest.raises(
+        ValueError, match=r"has no weight_decay, got 0\.1 for a parameter group: leave it out.*'l1', 'lr'"
+    ):
+        make([{"params": parameters[:1], "weight_decay": 0.1}, {"params": parameters[1:]}])
+    optimizer = make([{"params": parameters[:1], "weight_decay": 0, "name": "matrices"}])
+    with pytest.raises(ValueError, match="has no maximize, got True"):
+        optimizer.add_param_group({"params": parameters[1:], "maximize": True})
+    assert len(optimizer.param_groups) == 1, "what was refused was not added"
+
+
 def test_sparse_gradients_are_refused() -> None:
     embedding = nn.Embedding(5, 2, sparse=True)
     embedding(torch.tensor([1])).sum().backward()
