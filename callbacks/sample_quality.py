@@ -19,9 +19,10 @@ class SampleQuality(Callback):
     """Logs the Frechet distance of samples from held-out images, and the images' coverage: `val/fd`, `val/coverage`.
 
     A checkpoint can be picked by them: `--checkpoint.monitor val/fd`, or `val/coverage` with `--checkpoint.mode max`.
-    In test they are `test/fd` and `test/coverage`, of the test split. The distance is from all held-out images, coverage
-    of `n` of them. Samples come from the same noise each time, so that epochs can be compared; of a conditional model
-    equally many of each class. Both figures depend on `n` and on the classifier: compare none of other settings.
+    In test they are `test/fd` and `test/coverage`, of the test split. The distance is from all held-out images, the
+    coverage of `n` of them. Samples come from the same noise each time, so that epochs can be compared; of a
+    conditional model equally many of each class. Both figures depend on `n` and on the classifier: compare none of
+    other settings.
 
     Args:
         classifier: has `encode(x)`, features (N, D), and `classify(x)`. In a config

@@ -19,8 +19,9 @@ from datamodules.tables.targets import class_indices, class_names
 class CSVDataModule(TableDataModule):
     r"""A table in a CSV file: a column to be predicted, and all others as inputs.
 
-    The first row holds the columns' names if none of its values is a number. Values are separated by commas,
-    semicolons, tabs or bars, whichever is most frequent there, may stand in quotes, and have a point for decimals.
+    The first row holds the columns' names if none of its values is a number, or if they count the columns (0, 1, 2).
+    Values are separated by commas, semicolons, tabs or bars, whichever is most frequent there, may stand in quotes, and
+    have a point for decimals.
     Empty lines are left out. A missing value, a text among the inputs and a row of another length are refused, by line
     and column. The file is read when the object is made, and by every process.
 

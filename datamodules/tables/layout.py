@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
-_DELIMITERS = ",;\t|"
+_DELIMITERS = ";\t|,"  # a comma last: where it is as frequent as another, it stands in decimals
 _SHOWN = 20
 
 
@@ -81,7 +81,8 @@ def find_layout(path: Path, target: int | str, header: bool | None, ignore: Sequ
     Args:
         path: of the file.
         target: name or position of the column to be predicted.
-        header: whether the first row holds names; None where it does if no value of it is a number.
+        header: whether the first row holds names; None where it does if no value of it is a number, or if they count
+            the columns, 0, 1, 2.
         ignore: names or positions of columns that are left out.
 
     Raises:
@@ -90,7 +91,8 @@ def find_layout(path: Path, target: int | str, header: bool | None, ignore: Sequ
     """
     first, delimiter = _first_row(path)
     if header is None:
-        header = not any(is_number(cell) for cell in first)
+        counted = [cell.strip() for cell in first] == [str(n) for n in range(len(first))]  # pandas' names by default
+        header = counted or not any(is_number(cell) for cell in first)
     names = tuple(cell.strip() for cell in first) if header else tuple(f"column {n + 1}" for n in range(len(first)))
     if header:
         _check_names(path, names)
@@ -110,7 +112,7 @@ def _first_row(path: Path) -> tuple[list[str], str]:
     if line is None:
         raise ValueError(f"{path} is empty: pass a file with rows")
     bare = "".join(line.split('"')[::2])  # without what stands in quotes
-    delimiter = max(_DELIMITERS, key=bare.count)
+    delimiter = max(_DELIMITERS, key=bare.count) if set(bare) & set(_DELIMITERS) else ","
     return next(csv.reader([line], delimiter=delimiter)), delimiter
 
 

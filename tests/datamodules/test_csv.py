@@ -271,3 +271,18 @@ def test_a_test_file_must_have_the_same_columns_and_classes(tmp_path: Path) -> N
     scaled = CSVDataModule(str(train_path), "kind", test_path=str(train_path), val_fraction=0)
     scaled.setup()
     assert torch.equal(scaled.split("test")[0], scaled.split("train")[0])
+
+
+def test_a_first_row_that_counts_the_columns_holds_names(tmp_path: Path) -> None:
+    """As pandas writes a table without names: it must not become a row of numbers."""
+    (tmp_path / "table.csv").write_text("0,1,2\n" + "".join(f"{n}.5,{n},{n % 2}\n" for n in range(20)))
+    data = CSVDataModule(str(tmp_path / "table.csv"), target="2")
+    data.setup()
+    assert sum(len(rows) for rows in data.splits.values()) == 20
+    assert data.num_classes == 2
+
+
+def test_a_comma_in_decimals_is_no_delimiter(tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text("1,5\t0\n1,7\t1\n2,5\t0\n")
+    with pytest.raises(ValueError, match="'1,5' is no number: write decimals with a point"):
+        CSVDataModule(str(tmp_path / "table.csv"), target=1).setup()
