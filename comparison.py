@@ -152,8 +152,8 @@ def _reference(data: Any, checkpoint: Path | None) -> Reference:
 def _fitting(asked: Mapping[str, int], reference: Reference) -> Sizes:
     """Sizes that the data allow; what is asked for and is not there is an error."""
     there = {
-        "samples": len(reference.train) // 2,
-        "chain_samples": len(reference.train) // 2,
+        "samples": len(reference.train),
+        "chain_samples": len(reference.train),
         "neighbours": len(reference.test),
         "likelihood": len(reference.test),
         "probe_labels": len(reference.train),

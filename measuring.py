@@ -200,10 +200,10 @@ def measure_beside(reference: Reference, numbers: list[int], sizes: Sizes, kept:
         beside.classifier_accuracy = float((reference.look(images)[1] == labels).double().mean())
         for n in numbers:
             beside.sets[n], beside.counts[n] = {}, {}
-            for name, made in baselines(reference, n, sizes.seed).items():
+            for name, (images, data) in baselines(reference, n, sizes.seed).items():
                 yield f"{n:,} images: {name}", beside
                 found = measure_samples(
-                    made, reference, beside.threshold, None, sizes.neighbours, sizes.copies, sizes.seed
+                    images, data, beside.threshold, None, sizes.neighbours, sizes.copies, sizes.seed
                 )
                 beside.sets[n][name], beside.counts[n][name] = found.figures, found.counts
     if reference.class_names:

@@ -24,7 +24,7 @@ from measuring import Beside, Measured
 from report_data import parameter_count, versions
 
 _GRID = 20  # images of a model in a row
-_POINTS = 2000  # of a map of codes
+_POINTS = 1000  # of a map of codes
 _STRIPS, _STEPS = 4, 7
 
 _SAMPLES = [

@@ -3,36 +3,43 @@
 import torch
 from torch import Tensor
 
+from evaluation.estimate import random_rows
 from evaluation.reference import Reference
 
 
-def baselines(reference: Reference, n: int, seed: int = 0) -> dict[str, Tensor]:
-    """Four sets of `n` images, (n, C, H, W) in [0, 1], by name.
+def baselines(reference: Reference, n: int, seed: int = 0) -> dict[str, tuple[Tensor, Reference]]:
+    """Four sets of `n` images, (n, C, H, W) in [0, 1], by name, each with the data that it is measured against.
 
-    "real" are random training images: what a perfect model would make. "copies" are others, which a test of memory has
-    to find. "Gaussian" draws from one Gaussian with the mean and covariance of the training pixels, "Gaussian a class"
-    from one for each class; both are cut to [0, 1].
+    "real" is half of the test images (at most `n` of it), measured against the other half: what a perfect model would
+    reach. "training images" are what a model that only remembers would give; a test of memory has to find them.
+    "Gaussian" draws from one Gaussian with the mean and covariance of the training pixels, "Gaussian a class" from one for
+    each class; both are cut to [0, 1].
 
     Args:
         reference: the data.
-        n: images of each, at most half the training images.
+        n: images of each, at most the training images.
         seed: of all draws.
 
     Raises:
-        ValueError: fewer training images than 2n.
+        ValueError: fewer training images than `n`.
 
     Example:
-        >>> data = Reference(torch.rand(40, 1, 2, 2), torch.arange(40) % 2, torch.rand(4, 1, 2, 2), torch.arange(4) % 2)
-        >>> list(baselines(data, 5))
-        ['real', 'copies', 'Gaussian', 'Gaussian a class']
+        >>> data = Reference(torch.rand(40, 1, 2, 2), torch.arange(40) % 2, torch.rand(8, 1, 2, 2), torch.arange(8) % 2)
+        >>> {name: len(images) for name, (images, _) in baselines(data, 5).items()}
+        {'real': 4, 'training images': 5, 'Gaussian': 5, 'Gaussian a class': 5}
     """
-    images, labels = reference.draw("train", 2 * n, seed)
+    one, other = random_rows(len(reference.test), len(reference.test), seed).tensor_split(2)
+    unseen = reference.with_test(other)
+    copies, labels = reference.draw("train", n, seed)
     everything, of_each = reference.floats("train"), reference.train_labels
     generator = torch.Generator().manual_seed(seed)
-    made = {"real": images[:n], "copies": images[n:], "Gaussian": _gaussian(everything, n, generator)}
-    parts = [(everything[of_each == label], int((labels[:n] == label).sum())) for label in of_each.unique()]
-    made["Gaussian a class"] = torch.cat([_gaussian(own, count, generator) for own, count in parts if count])
-    return made
+    parts = [(everything[of_each == label], int((labels == label).sum())) for label in of_each.unique()]
+    return {
+        "real": (reference.floats("test", one[:n]), unseen),
+        "training images": (copies, reference),
+        "Gaussian": (_gaussian(everything, n, generator), reference),
+        "Gaussian a class": (torch.cat([_gaussian(x, count, generator) for x, count in parts if count]), reference),
+    }
 
 
 def _gaussian(images: Tensor, n: int, generator: torch.Generator) -> Tensor:

@@ -1,7 +1,7 @@
 """The data that models are measured against: real images, and their features in a classifier's eyes."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -53,6 +53,10 @@ class Reference:
         labels = self.train_labels if split == "train" else self.test_labels
         rows = random_rows(len(labels), n, seed)
         return self.floats(split, rows), labels[rows]
+
+    def with_test(self, rows: Tensor) -> "Reference":
+        """The same with some of the test images alone."""
+        return replace(self, test=self.test[rows], test_labels=self.test_labels[rows], _seen={})
 
     @property
     def features(self) -> Tensor:

@@ -11,8 +11,8 @@ SAMPLES = _paragraphs(
     """
     Samples are compared with the test images in the features of a classifier of these data. Where both have one
     distribution, distances are 0, precision, recall, density and coverage near 1, and both 1-NN accuracies near 50%.
-    The grey row "real" holds training images: what a perfect model would reach at the same N. Behind each value stands
-    one standard error.
+    The grey row "real" is one half of the test images, measured against the other: what a perfect model would reach.
+    Behind each value stands one standard error.
 
     What they miss: the classifier looks for classes, and hardly minds whether strokes are sharp. The Fréchet distance
     sees means and covariances alone. Blurred samples can have a high precision, noisy ones a high recall: read both.

@@ -64,9 +64,9 @@ def test_every_figure_of_every_verb(runs: Path, tmp_path: Path) -> None:
     assert [sum(model["class_counts"]) for model in found["models"]] == [200, 60, 200]
     assert (cvae["likelihood"]["unit"], rbm["likelihood"]["unit"]) == ("Bernoulli", "density")
     assert rbm["likelihood"]["method"] == "exact"
-    assert {row["name"] for row in found["references"]} == {"real", "copies", "Gaussian", "Gaussian a class"}
+    assert {row["name"] for row in found["references"]} == {"real", "training images", "Gaussian", "Gaussian a class"}
     assert {row["n"] for row in found["references"]} == {60, 200}
-    copies = [row["figures"]["copies"]["value"] for row in found["references"] if row["name"] == "copies"]
+    copies = [row["figures"]["copies"]["value"] for row in found["references"] if row["name"] == "training images"]
     assert copies == [1.0, 1.0]
     page = (tmp_path / "report.html").read_text()
     for heading in ("Samples", "Reconstructions", "Codes", "Likelihood", "How it was measured"):
