@@ -1,6 +1,7 @@
 """Puts trained runs side by side: the data that they share, the classifier, and every measure of each."""
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -102,9 +103,21 @@ def _open(paths: Sequence[str], failed: dict[str, str]) -> list[TrainedRun]:
         except ERRORS as error:
             _leave_out(path, error, failed)
             continue
-        same = sum(run.name == other.name.partition(" #")[0] for other in runs)
-        runs.append(run.renamed(f"{run.name} #{same + 1}") if same else run)
-    return runs
+        runs.append(run)
+    return _named_apart(runs)
+
+
+def _named_apart(runs: Sequence[TrainedRun]) -> list[TrainedRun]:
+    """With the experiment's name where that is enough, else with the version, else with a number."""
+    experiments = Counter(run.name.partition("/")[0] for run in runs)
+    seen: Counter[str] = Counter()
+    named = []
+    for run in runs:
+        experiment = run.name.partition("/")[0]
+        name = experiment if experiments[experiment] == 1 else run.name
+        seen[name] += 1
+        named.append(run.renamed(name if seen[name] == 1 else f"{name} #{seen[name]}"))
+    return named
 
 
 def _of_one_data_set(

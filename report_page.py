@@ -27,20 +27,23 @@ _GRID = 20  # images of a model in a row
 _POINTS = 1000  # of a map of codes
 _STRIPS, _STEPS = 4, 7
 
-_SAMPLES = [
-    Column("n", "N", 0),
+_OVERVIEW = [Column("class", "Model"), Column("parameters", "Parameters"), Column("epochs", "Epochs")]
+_DISTANCES = [
+    Column("n", "N"),
     Column("fd", "Fréchet distance"),
     Column("fd_infinity", "for N → ∞"),
-    Column("kd", "1000 x kernel distance", 3),
+    Column("kd", "1000 x kernel distance", 1),
+    Column("total_variation", "Class shares, total variation", 3),
+    Column("class_agreement", "Of the class asked", 1, True),
+    Column("copies", "Near to a training image", 1, True),
+]
+_NEIGHBOURS = [
     Column("precision", "Precision", 1, True),
     Column("recall", "Recall", 1, True),
     Column("density", "Density", 3),
     Column("coverage", "Coverage", 1, True),
     Column("nn_samples", "1-NN accuracy, samples", 1, True),
     Column("nn_real", "1-NN accuracy, real", 1, True),
-    Column("total_variation", "Class shares: total variation", 3),
-    Column("class_agreement", "Of the class asked", 1, True),
-    Column("copies", "Near to a training image", 1, True),
 ]
 _RECONSTRUCTIONS = [
     Column("mse", "MSE per pixel", 5),
@@ -98,7 +101,7 @@ def _samples(measured: Sequence[Measured], beside: Beside, reference: Reference,
         if one.samples and len(one.samples[1].nearest[0]):
             figure = image_grid(list(one.samples[1].nearest), ["sample", "nearest"])
             pictures.append(_picture(figure, f"{one.run.name}: samples nearest to a training image, and that image."))
-    tables = [Table(_SAMPLES, rows), Table(counts, counted)]
+    tables = [Table(_DISTANCES, rows), Table(_NEIGHBOURS, rows), Table(counts, counted)]
     return Section("Samples", words.SAMPLES, tables, pictures)
 
 
@@ -206,12 +209,19 @@ def _overview(findings: Findings) -> Section:
         )
         if doubted := doubt(classifier["test_accuracy"], tuple(findings.reference.test.shape[1:])):
             lines.append(f"Warning: {doubted}.")
-    for one in findings.measured:
-        parameters = parameter_count(one)
-        lines.append(
-            f"{one.run.name}: {type(one.run.model).__name__}, {parameters:,} parameters, {one.run.epochs} epochs."
+    rows = [
+        (
+            one.run.name,
+            False,
+            {
+                "class": type(one.run.model).__name__,
+                "parameters": f"{parameter_count(one):,}",
+                "epochs": str(one.run.epochs),
+            },
         )
-    return Section("What is compared", lines)
+        for one in findings.measured
+    ]
+    return Section("What is compared", lines, [Table(_OVERVIEW, rows)] if rows else [])
 
 
 def _provenance(findings: Findings) -> Section:

@@ -12,8 +12,8 @@ def baselines(reference: Reference, n: int, seed: int = 0) -> dict[str, tuple[Te
 
     "real" is half of the test images (at most `n` of it), measured against the other half: what a perfect model would
     reach. "training images" are what a model that only remembers would give; a test of memory has to find them.
-    "Gaussian" draws from one Gaussian with the mean and covariance of the training pixels, "Gaussian a class" from one for
-    each class; both are cut to [0, 1].
+    "Gaussian" draws from one Gaussian with the mean and covariance of the training pixels, "Gaussian a class" from one
+    for each class; both are cut to [0, 1].
 
     Args:
         reference: the data.

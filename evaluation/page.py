@@ -159,5 +159,5 @@ tr.reference th, tr.reference td { color: var(--faint); font-weight: 400; }
 figure { margin: 1.2rem 0; }
 img { max-width: 100%; height: auto; background: #fff; border-radius: 4px; }
 figcaption { color: var(--faint); font-size: .85rem; }
-@media (max-width: 600px) { tbody th { max-width: 8rem; white-space: normal; overflow-wrap: anywhere; } }
+@media (max-width: 600px) { tbody th { max-width: 7rem; white-space: normal; overflow-wrap: break-word; } }
 """

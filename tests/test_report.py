@@ -99,13 +99,13 @@ def test_what_cannot_be_read_is_left_out_and_said(runs: Path, tmp_path: Path) ->
     (nameless / "config.yaml").unlink()
     bad = ["nowhere", empty, broken, other, lost, nameless]
     found = write(runs, tmp_path, runs / "cvae" / "version_0", *bad)
-    assert [model["name"] for model in found["models"]] == ["cvae/version_0"]
+    assert [model["name"] for model in found["models"]] == ["cvae"]
     reasons = "\n".join(found["failed"].values())
     for words in (
         "there is no run or checkpoint nowhere",
         "has no checkpoints/best.ckpt or last.ckpt",
         "best.ckpt is truncated",
-        "other/version_0 was trained on other data than cvae/version_0: .* write a report for each",
+        "other was trained on other data than cvae: .* write a report for each",
         "lies in no run folder with a config.yaml",
     ):
         assert re.search(words, reasons), words
