@@ -138,3 +138,11 @@ def test_files_are_utf8_whatever_the_locale(tmp_path: Path) -> None:
     ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.html")], env=os.environ | ascii_only, check=True)
     assert (tmp_path / "a.html").read_text(encoding="utf-8") == "Fréchet ∞"
+
+
+@pytest.mark.parametrize("spread", [0.0, 1e-30])
+def test_codes_of_a_collapsed_model_are_drawn(spread: float) -> None:
+    """In a process of its own, which ended with a segmentation fault."""
+    code = "import sys, torch; from callbacks.code_map import tsne_plane"
+    code += "; assert tsne_plane(torch.rand(40, 2) * float(sys.argv[1])).shape == (40, 2)"
+    subprocess.run([sys.executable, "-c", code, str(spread)], check=True)
