@@ -14,7 +14,7 @@ from evaluation.reference import Reference
 from judge import doubt, find_classifier
 from lit_models import load_classifier
 from measuring import Beside, Measured, Sizes, beside_name, measure, measure_beside, sample_size
-from trained import TrainedRun, data_hash, file_hash, open_data, open_run
+from trained import TrainedRun, data_hash, file_hash, open_data, open_run, tensors_hash
 
 # what a checkpoint, its config or its data may raise; the others' report is still written
 ERRORS = (OSError, ValueError, TypeError, RuntimeError)
@@ -154,9 +154,7 @@ def _reference(data: Any, checkpoint: Path | None) -> Reference:
     """The whole training data, validation too, which runs may have split in different ways; and the test split."""
     parts = [data.split(name) for name in ("train", "val") if data.has_split(name)]
     images, labels = torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
-    if not data.has_split("test"):
-        raise ValueError(f"{type(data).__name__} has no test split, which models are measured on")
-    names = tuple(data.class_names) if data.num_classes else ()
+    names = tuple(data.class_names) if data.num_classes > 1 else ()
     classifier = load_classifier(str(checkpoint)) if checkpoint else None
     test, test_labels = data.split("test")
     return Reference(images, labels, test, test_labels, names, classifier)
@@ -181,7 +179,8 @@ def _fitting(asked: Mapping[str, int], reference: Reference) -> Sizes:
 def _measure_all(findings: Findings, runs: Sequence[TrainedRun], cache: Path) -> None:
     sizes, reference, judged = findings.sizes, findings.reference, findings.classifier
     numbers = sorted({sample_size(run, sizes) for run in runs if hasattr(run.model, "sample")})
-    name = beside_name(findings.data, judged.get("sha256"), sizes, numbers)
+    train = tensors_hash(reference.train, reference.train_labels)
+    name = beside_name(findings.data, train, judged.get("sha256"), sizes, numbers)
     with tqdm(bar_format="{desc} [{elapsed}]") as bar:
         for step, findings.beside in measure_beside(reference, numbers, sizes, cache / "reports" / name):
             bar.set_description_str(f"beside the models: {step}")

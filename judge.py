@@ -20,7 +20,7 @@ _CHECKPOINT = Path("classifier", "version_0", "checkpoints", "last.ckpt")
 
 
 def find_classifier(run: TrainedRun, data: Any, given: str | Path | None, cache_dir: Path) -> Path | None:
-    """Path of a classifier's checkpoint for the data of a run; None where the data have no classes.
+    """Path of a classifier's checkpoint for the data of a run; None where the data have fewer than two classes.
 
     Where none is given, it is trained by `configs/classifier_mnist.yaml` (of colour images `classifier_cifar10.yaml`)
     on the run's data, once, and kept by a hash of the data and of that config.
@@ -40,7 +40,7 @@ def find_classifier(run: TrainedRun, data: Any, given: str | Path | None, cache_
         >>> find_classifier(None, Unlabelled(), None, Path("nowhere")) is None
         True
     """
-    if not data.num_classes:
+    if data.num_classes < 2:
         return None
     if given is None:
         return _trained_once(run, data, cache_dir / "classifiers")
@@ -80,7 +80,8 @@ def _trained_once(run: TrainedRun, data: Any, folder: Path) -> Path:
         made = Path(tempfile.mkdtemp(dir=folder, prefix=".training-"))
         try:
             _train(_settings(config, run, data), made)
-            if not kept.exists():
+            if not (kept / _CHECKPOINT).is_file():
+                shutil.rmtree(kept, ignore_errors=True)  # what is left of one that was deleted in part
                 made.rename(kept)
         finally:
             shutil.rmtree(made, ignore_errors=True)

@@ -99,7 +99,7 @@ def measure(run: TrainedRun, reference: Reference, threshold: float, sizes: Size
 
     def samples() -> None:
         n = sample_size(run, sizes)
-        images, asked = draw_samples(model, n, seed)
+        images, asked = draw_samples(model, n, seed, reference.train_labels)
         if reference.classifier is None:
             empty = torch.zeros(0)
             measured.samples = images, SampleFigures({}, [], (empty, empty))
@@ -160,6 +160,7 @@ class Beside:
         pixels: probe and neighbours on the pixels themselves.
         threshold: distance to the nearest training image that 1% of the test images are below.
         classifier_accuracy: on the test split.
+        left_out: set of images, and why it could not be measured.
 
     Example:
         >>> Beside().sets
@@ -171,6 +172,7 @@ class Beside:
     pixels: dict[str, Estimate] = field(default_factory=dict)
     threshold: float = 0.0
     classifier_accuracy: float | None = None
+    left_out: dict[str, str] = field(default_factory=dict)
 
 
 def measure_beside(reference: Reference, numbers: list[int], sizes: Sizes, kept: Path) -> Iterator[tuple[str, Beside]]:
@@ -202,9 +204,13 @@ def measure_beside(reference: Reference, numbers: list[int], sizes: Sizes, kept:
             beside.sets[n], beside.counts[n] = {}, {}
             for name, (images, data) in baselines(reference, n, sizes.seed).items():
                 yield f"{n:,} images: {name}", beside
-                found = measure_samples(
-                    images, data, beside.threshold, None, sizes.neighbours, sizes.copies, sizes.seed
-                )
+                try:
+                    found = measure_samples(
+                        images, data, beside.threshold, None, sizes.neighbours, sizes.copies, sizes.seed
+                    )
+                except (ValueError, RuntimeError) as error:  # too few images
+                    beside.left_out[f"{name} ({n:,})"] = str(error)
+                    continue
                 beside.sets[n][name], beside.counts[n][name] = found.figures, found.counts
     if reference.class_names:
         yield "probe on pixels", beside
@@ -220,7 +226,8 @@ def beside_name(*parts: Any) -> str:
         >>> beside_name("data", "classifier") == beside_name("data", "another")
         False
     """
-    code = [path.read_text() for path in sorted(Path(evaluation.__file__ or "").parent.glob("*.py"))]
+    files = [Path(__file__), *sorted(Path(evaluation.__file__ or "").parent.glob("*.py"))]
+    code = [path.read_text(encoding="utf-8") for path in files]
     text = json.dumps([str(part) for part in parts] + code)
     return f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
 
@@ -233,6 +240,7 @@ def _read(path: Path) -> Beside:
         _estimates(content["pixels"]),
         content["threshold"],
         content["classifier_accuracy"],
+        content["left_out"],
     )
 
 

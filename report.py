@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _write(path: Path, text: str) -> None:
     part = path.with_name(f".{path.name}.part")  # a kill half way leaves the old one
-    part.write_text(text)
+    part.write_text(text, encoding="utf-8")
     part.replace(path)
 
 

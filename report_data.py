@@ -35,6 +35,7 @@ def plain_report(findings: Findings) -> dict[str, Any]:
             for n, sets in beside.sets.items()
             for name, figures in sets.items()
         ],
+        "references_left_out": beside.left_out,
         "pixels": _plain(beside.pixels),
         "models": [_plain_model(one) for one in findings.measured],
         "failed": findings.failed,

@@ -9,6 +9,7 @@ import torch
 import yaml  # type: ignore[import-untyped]
 from jsonargparse import ArgumentParser
 from lightning.pytorch import LightningDataModule, LightningModule
+from torch import Tensor
 
 from lit_models import load_model
 from lit_models.recipe import read_checkpoint
@@ -74,12 +75,14 @@ def open_run(path: str | Path, trusted: tuple[str, ...] = ()) -> TrainedRun:
     model = load_model(checkpoint, trusted=trusted)
     epochs = int(read_checkpoint(checkpoint).get("epoch", -1)) + 1
     settings = folder / "config.yaml"
-    config = yaml.safe_load(settings.read_text()) if settings.is_file() else {}
+    config = yaml.safe_load(settings.read_text(encoding="utf-8")) if settings.is_file() else {}
     return TrainedRun(f"{folder.parent.name}/{folder.name}", checkpoint, epochs, config or {}, model)
 
 
 def open_data(run: TrainedRun, data_dir: str | None = None) -> LightningDataModule:
-    """The data that a run was trained on, read and split as it had them.
+    """The data that a run was trained on, read and split as it had them, with all of the train split.
+
+    So the images of two runs are the same, of which one saw but a `train_fraction` of them.
 
     Args:
         run: with a config.
@@ -102,6 +105,8 @@ def open_data(run: TrainedRun, data_dir: str | None = None) -> LightningDataModu
     arguments = dict(settings.get("init_args") or {})
     if data_dir is not None and "data_dir" in arguments:
         arguments["data_dir"] = data_dir
+    if "train_fraction" in arguments:
+        arguments["train_fraction"] = 1.0
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(LightningDataModule, "data")
     wanted = {"data": {"class_path": settings["class_path"], "init_args": arguments}}
@@ -136,8 +141,20 @@ def data_hash(data: Any) -> str:
         >>> len(data_hash(data))
         64
     """
+    if not data.has_split("test"):
+        raise ValueError(f"{type(data).__name__} has no test split, which models are measured on")
+    return tensors_hash(*data.split("test"))
+
+
+def tensors_hash(*tensors: Tensor) -> str:
+    """SHA-256 of tensors' types, shapes and bytes.
+
+    Example:
+        >>> tensors_hash(torch.zeros(2)) == tensors_hash(torch.zeros(3))
+        False
+    """
     digest = hashlib.sha256()
-    for tensor in data.split("test"):
+    for tensor in tensors:
         digest.update(str((tensor.dtype, tuple(tensor.shape))).encode())
         digest.update(tensor.contiguous().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

@@ -29,7 +29,8 @@ def tsne_plane(codes: Tensor, seed: int = 0) -> np.ndarray:
 
     # t-SNE needs a perplexity below the number of points, and two dimensions to begin with principal components
     perplexity = min(30.0, (len(codes) - 1) / 3)
-    init = "pca" if codes.shape[1] > 1 else "random"
+    # with a spread; of a collapsed model's codes scikit-learn would divide by 0, and its compiled code ends the process
+    init = "pca" if codes.shape[1] > 1 and codes.float().var(0).max() > 0 else "random"
     return TSNE(init=init, perplexity=perplexity, random_state=seed).fit_transform(codes.numpy())
 
 

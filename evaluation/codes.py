@@ -40,15 +40,22 @@ def probe_accuracy(train: Tensor, train_labels: Tensor, test: Tensor, test_label
     return float(probe.score(held_out, test_labels.numpy()))
 
 
-def draws_estimate(values: list[float]) -> Estimate:
-    """Mean over repeated draws, and the standard error of that mean.
+def draws_estimate(accuracies: list[float], examples: int) -> Estimate:
+    """Mean accuracy over repeated draws of training images, on one test split.
+
+    Its standard error is that over the draws and, since all of them share the test images, that of a share of these.
+
+    Args:
+        accuracies: one for each draw.
+        examples: test images.
 
     Example:
-        >>> draws_estimate([0.5, 0.7]).n
-        2
+        >>> draws_estimate([0.5, 0.5], 100)
+        Estimate(value=0.5, error=0.05, n=100)
     """
-    error = float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
-    return Estimate(float(np.mean(values)), error, len(values))
+    mean = float(np.mean(accuracies))
+    of_draws = float(np.var(accuracies, ddof=1)) / len(accuracies) if len(accuracies) > 1 else 0.0
+    return Estimate(mean, (of_draws + mean * (1 - mean) / examples) ** 0.5, examples)
 
 
 def pca_errors(train: Tensor, test: Tensor, components: int) -> Tensor:

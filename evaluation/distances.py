@@ -93,7 +93,8 @@ def frechet_at_infinity(samples: Tensor, reference: Tensor, seed: int = 0) -> Es
     """Frechet distance for infinitely many examples: the line through subsets of both sets, at 1 / N = 0.
 
     Both sets shrink by the same share, from the whole to a third of each, so that the bias of both is taken away. The
-    error is that of the fitted line's end. Where the sets have one distribution, it is 0 on average, and may be below.
+    error is that of the fitted line's end, and that of the whole samples' distance, which all subsets share. Where the
+    sets have one distribution, the value is 0 on average, and may be below.
 
     Args:
         samples: (N, D).
@@ -125,8 +126,9 @@ def frechet_at_infinity(samples: Tensor, reference: Tensor, seed: int = 0) -> Es
     design = torch.stack([torch.ones_like(inverse), inverse], dim=1)  # (P, 2): intercept and slope
     solution = torch.linalg.lstsq(design, values.unsqueeze(1)).solution.squeeze(1)
     variance = (values - design @ solution).square().sum() / (len(values) - 2)
-    error = (variance * torch.linalg.inv(design.T @ design)[0, 0]).sqrt()
-    return Estimate(float(solution[0]), float(error), len(samples))
+    of_line = variance * torch.linalg.inv(design.T @ design)[0, 0]
+    of_samples = frechet_estimate(samples, reference, seed).error or 0.0
+    return Estimate(float(solution[0]), math.sqrt(float(of_line) + of_samples**2), len(samples))
 
 
 def kernel_distance(samples: Tensor, reference: Tensor) -> Estimate:

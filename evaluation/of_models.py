@@ -9,7 +9,7 @@ from evaluation.codes import draws_estimate, pca_errors, probe_accuracy
 from evaluation.distances import frechet_estimate
 from evaluation.estimate import Estimate, mean_estimate, random_rows
 from evaluation.knn_accuracy import knn_accuracy
-from evaluation.reference import Reference, in_parts
+from evaluation.reference import Reference, checked_images, in_parts
 
 _NEIGHBOURS = 10
 _ACTIVE = 0.01  # variance of a unit's mean over images from which it counts, as Burda et al. have it
@@ -39,7 +39,7 @@ def measure_reconstructions(model: Any, reference: Reference, seed: int = 0) -> 
     x, y = reference.floats("test"), reference.test_labels
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        restored = in_parts(model.reconstruct, x, y)
+        restored = checked_images(in_parts(model.reconstruct, x, y), "reconstructions")
     figures = {"mse": mean_estimate((restored - x).square().flatten(1).mean(1))}
     if hasattr(model, "encode"):
         width = in_parts(model.encode, x[:2], y[:2]).shape[1]
@@ -111,11 +111,16 @@ def measure_likelihood(
     Returns:
         The estimate, whose error is over the images and the estimator's own; and "unit", "method", "draws",
         "effective_sample_size" and "gain", see `lit_models.functional.likelihood`.
+
+    Raises:
+        ValueError: a log-likelihood is not finite.
     """
     x, y = reference.draw("test", n, seed)
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
         found = model.estimate_likelihood(x, y, draws)
+    if not found.log_likelihood.isfinite().all():
+        raise ValueError("the log-likelihood of some image is not finite: training diverged, or a variance is 0")
     over_images = mean_estimate(found.log_likelihood)
     error = ((over_images.error or 0.0) ** 2 + found.error**2) ** 0.5
     how = {name: getattr(found, name) for name in ("unit", "method", "draws", "effective_sample_size", "gain")}
@@ -137,4 +142,4 @@ def _probe(model: Any, reference: Reference, draws: int, n_labels: int, seed: in
         labels = reference.train_labels[rows]
         codes = in_parts(model.encode, reference.floats("train", rows), labels)
         accuracies.append(probe_accuracy(codes, labels, test, reference.test_labels))
-    return draws_estimate(accuracies)
+    return draws_estimate(accuracies, len(test))

@@ -9,7 +9,7 @@ from evaluation.classes import agreement, class_counts, total_variation
 from evaluation.distances import frechet_at_infinity, frechet_estimate, kernel_distance
 from evaluation.estimate import Estimate, random_rows
 from evaluation.neighbours import nearest, neighbourhoods, share_of_copies, two_sample_accuracy
-from evaluation.reference import Reference
+from evaluation.reference import Reference, checked_images
 
 _QUANTILE = 0.01  # of test images that count as near to the training images
 PAIRS = 12  # shown
@@ -103,8 +103,18 @@ def copy_threshold(reference: Reference) -> float:
     return float(nearest(reference.test, reference.train)[0].quantile(_QUANTILE))
 
 
-def draw_samples(model: Any, n: int, seed: int = 0) -> tuple[Tensor, Tensor | None]:
-    """`n` samples of a model in random order, (n, C, H, W), and the classes asked for: equally many of each.
+def draw_samples(model: Any, n: int, seed: int = 0, train_labels: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+    """`n` samples of a model in random order, (n, C, H, W), and the classes that a conditional model was asked for.
+
+    Args:
+        model: has `sample(n, y)`.
+        n: samples.
+        seed: of order and noise.
+        train_labels: (N,), whose shares of the classes are asked for, as a model without classes would have learned
+            them; None for equally many of each.
+
+    Raises:
+        ValueError: a sample is no image in [0, 1]; NaN is none.
 
     Example:
         >>> class Model:
@@ -115,9 +125,10 @@ def draw_samples(model: Any, n: int, seed: int = 0) -> tuple[Tensor, Tensor | No
     """
     asked = None
     if getattr(model, "conditional", False):
-        asked = torch.arange(n) % int(model.num_classes)
-        asked = asked[random_rows(n, n, seed)]
+        classes = torch.arange(model.num_classes) if train_labels is None else train_labels.sort().values
+        evenly = (2 * torch.arange(n) + 1) * len(classes) // (2 * n)
+        asked = classes[evenly][random_rows(n, n, seed)]
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
         parts = [model.sample(len(rows), None if asked is None else asked[rows]) for rows in torch.arange(n).split(500)]
-    return torch.cat(parts).float(), asked
+    return checked_images(torch.cat(parts).float(), "samples"), asked

@@ -84,3 +84,23 @@ def in_parts(function: Callable[..., Tensor], images: Tensor, *labels: Tensor | 
         for rows in torch.arange(len(images)).split(_CHUNK):
             found.append(function(images[rows], *(None if y is None else y[rows] for y in labels)).float())
     return torch.cat(found)
+
+
+def checked_images(images: Tensor, name: str) -> Tensor:
+    """The images, where all are in [0, 1].
+
+    Raises:
+        ValueError: a value is NaN or outside.
+
+    Example:
+        >>> checked_images(torch.tensor([0.5, float("nan")]), "samples")
+        Traceback (most recent call last):
+        ValueError: samples must be in [0, 1], and 1 of 2 images are not: the model diverged, or scales them otherwise
+    """
+    good = ((images >= 0) & (images <= 1)).flatten(1).all(1) if images.ndim > 1 else (images >= 0) & (images <= 1)
+    if not good.all():
+        raise ValueError(
+            f"{name} must be in [0, 1], and {int((~good).sum())} of {len(good)} images are not: the model diverged, or "
+            "scales them otherwise"
+        )
+    return images

@@ -93,6 +93,12 @@ def test_errors_are_the_spread_over_repeated_draws() -> None:
     assert 0.6 < torch.tensor([estimate.error for estimate in pairs]).mean() / spread < 1.6
 
 
+def test_the_error_at_infinity_is_the_spread_over_repeated_draws() -> None:
+    found = [frechet_at_infinity(draws(400, s, 1.0, 16), draws(800, 1000 + s, 0.0, 16)) for s in range(40)]
+    spread = torch.tensor([estimate.value for estimate in found]).std()
+    assert 0.85 < torch.tensor([estimate.error for estimate in found]).mean() / spread < 1.3
+
+
 def test_at_infinity_the_bias_is_gone() -> None:
     """Of equal distributions the distance is 0, and of small sets far from it."""
     found = [

@@ -85,8 +85,9 @@ def test_copies_are_found() -> None:
     share, distances, indices = share_of_copies(samples, train, threshold=0.5)
     assert share.value == 0.5
     assert indices[:10].tolist() == list(range(40, 50))
-    assert distances[:10].max() < 1e-2  # float32, of the squares of whole images
+    assert distances[:10].max() < 1e-6
     assert torch.equal(nearest(samples[:3], train)[1], indices[:3])
+    assert share_of_copies(train[:9], train, threshold=0.0)[0].value == 1  # as where test images are copies too
 
 
 @pytest.mark.parametrize("k", [0, 5])
