@@ -39,6 +39,7 @@ _DISTANCES = [
     Column("copies", "Near to a training image", 1, True),
 ]
 _NEIGHBOURS = [
+    Column("n_neighbours", "N"),
     Column("precision", "Precision", 1, True),
     Column("recall", "Recall", 1, True),
     Column("density", "Density", 3),
@@ -186,6 +187,7 @@ def _shown(figures: dict[str, Estimate]) -> dict[str, Any]:
         value, error, n = figures["kd"]
         shown["kd"] = Estimate(1000 * value, None if error is None else 1000 * error, n)
         shown["n"] = f"{figures['fd'].n:,}"
+        shown["n_neighbours"] = f"{figures['precision'].n:,}"
     return shown
 
 

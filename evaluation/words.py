@@ -12,7 +12,8 @@ SAMPLES = _paragraphs(
     Samples are compared with the test images in the features of a classifier of these data. Where both have one
     distribution, distances are 0, precision, recall, density and coverage near 1, and both 1-NN accuracies near 50%.
     The grey row "real" is one half of the test images, measured against the other: what a perfect model would reach.
-    Behind each value stands one standard error.
+    Behind each value stands one standard error, over the samples; those of precision, recall, density and coverage take
+    examples as independent, though all share the same balls, and are up to twice too small.
 
     What they miss: the classifier looks for classes, and hardly minds whether strokes are sharp. The Fréchet distance
     sees means and covariances alone. Blurred samples can have a high precision, noisy ones a high recall: read both.
