@@ -64,6 +64,8 @@ def main(args: Sequence[str] | None = None) -> Path:
     _write(folder / "report.json", json.dumps(plain_report(findings), indent=2, ensure_ascii=False) + "\n")
     _write(folder / "report.html", render_page(f"Report: {names}", sections(findings)))
     print(f"report: {folder / 'report.html'} (figures as data: {folder / 'report.json'})")
+    for path in findings.failed:
+        print(f"left out, see the page: {path}")
     return folder / "report.html"
 
 

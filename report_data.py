@@ -31,7 +31,7 @@ def plain_report(findings: Findings) -> dict[str, Any]:
         "versions": versions(),
         "copy_threshold": beside.threshold,
         "references": [
-            {"name": name, "n": n, "figures": _plain(figures), "class_counts": beside.counts[n][name]}
+            {"name": name, "n": figures["fd"].n, "figures": _plain(figures), "class_counts": beside.counts[n][name]}
             for n, sets in beside.sets.items()
             for name, figures in sets.items()
         ],
@@ -49,12 +49,26 @@ def _plain_model(one: Measured) -> dict[str, Any]:
         "checkpoint": str(one.run.checkpoint),
         "sha256": one.run.sha256,
         "epochs": one.run.epochs,
+        "settings": settings(one),
         "parameters": parameter_count(one),
         "figures": _plain(one.figures),
         "class_counts": one.samples[1].counts if one.samples else [],
         "likelihood": one.likelihood,
         "left_out": one.left_out,
     }
+
+
+def settings(one: Measured) -> dict[str, Any]:
+    """The arguments that the model was made with, as plain data; {} of a model that does not say.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from lit_models import LitPPCA
+        >>> from trained import TrainedRun
+        >>> settings(Measured(TrainedRun("a", Path("a"), 1, {}, LitPPCA((1, 8, 8), latent_dim=3))))["latent_dim"]
+        3
+    """
+    return dict(getattr(one.run.model, "recipe", {}).get("init_args", {}))
 
 
 def versions() -> dict[str, str]:

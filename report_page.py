@@ -22,7 +22,7 @@ from evaluation.page import Column, Picture, Section, Table
 from evaluation.reference import Reference, in_parts
 from judge import doubt
 from measuring import Beside, Measured
-from report_data import parameter_count, versions
+from report_data import parameter_count, settings, versions
 
 _GRID = 20  # images of a model in a row
 _POINTS = 1000  # of a map of codes
@@ -31,35 +31,35 @@ _STRIPS, _STEPS = 4, 7
 _OVERVIEW = [Column("class", "Model"), Column("parameters", "Parameters"), Column("epochs", "Epochs")]
 _DISTANCES = [
     Column("n", "N"),
-    Column("fd", "Fréchet distance"),
-    Column("fd_infinity", "for N → ∞"),
-    Column("kd", "1000 x kernel distance", 1),
-    Column("total_variation", "Class shares, total variation", 3),
-    Column("class_agreement", "Of the class asked", 1, True),
+    Column("fd", "Fréchet distance ↓"),
+    Column("fd_infinity", "for N → ∞ ↓"),
+    Column("kd", "1000 x kernel distance ↓", 1),
+    Column("total_variation", "Class shares, difference ↓", 3),
+    Column("class_agreement", "Of the class asked ↑", 1, True),
     Column("copies", "Near to a training image", 1, True),
 ]
 _NEIGHBOURS = [
     Column("n_neighbours", "N"),
-    Column("precision", "Precision", 1, True),
-    Column("recall", "Recall", 1, True),
-    Column("density", "Density", 3),
-    Column("coverage", "Coverage", 1, True),
-    Column("nn_samples", "1-NN accuracy, samples", 1, True),
-    Column("nn_real", "1-NN accuracy, real", 1, True),
+    Column("precision", "Precision ↑", 1, True),
+    Column("recall", "Recall ↑", 1, True),
+    Column("density", "Density → 1", 3),
+    Column("coverage", "Coverage ↑", 1, True),
+    Column("nn_samples", "1-NN accuracy, samples → 50%", 1, True),
+    Column("nn_real", "real → 50%", 1, True),
 ]
 _RECONSTRUCTIONS = [
-    Column("mse", "MSE per pixel", 5),
+    Column("mse", "MSE per pixel ↓", 5),
     Column("pca_mse", "MSE of PCA, as many numbers", 5),
     Column("reconstruction_fd", "Fréchet distance"),
 ]
 _CODES = [
-    Column("probe", "Linear probe", 1, True),
+    Column("probe", "Linear probe ↑", 1, True),
     Column("probe_untrained", "Probe, untrained network", 1, True),
-    Column("knn", "10 nearest neighbours", 1, True),
+    Column("knn", "10 nearest neighbours ↑", 1, True),
     Column("active_units", "Active units", 0),
 ]
 _LIKELIHOOD = [
-    Column("log_likelihood", "Log-likelihood, nats per image"),
+    Column("log_likelihood", "Log-likelihood, nats per image ↑"),
     Column("method", "How"),
     Column("draws", "Draws"),
     Column("effective_sample_size", "Effective sample size"),
@@ -162,7 +162,7 @@ def _likelihoods(measured: Sequence[Measured], beside: Beside, reference: Refere
         return None
     tables = []
     for unit in ("density", "Bernoulli"):
-        heading = f"Log-likelihood, {unit} nats per image"
+        heading = f"Log-likelihood, {unit} nats per image ↑"
         columns = [_LIKELIHOOD[0]._replace(heading=heading), *_LIKELIHOOD[1:]]
         of_unit = [one for one in makers if one.likelihood["unit"] == unit]
         rows = [(one.run.name, False, _how(one)) for one in of_unit]
@@ -226,7 +226,23 @@ def _overview(findings: Findings) -> Section:
         )
         for one in findings.measured
     ]
-    return Section("What is compared", lines, [Table(_OVERVIEW, rows)] if rows else [])
+    differing = _differing_settings(findings.measured)
+    for (_, _, shown), one in zip(rows, findings.measured, strict=True):
+        shown |= {name: str(settings(one)[name]) for name in differing if name in settings(one)}
+    lines += [f"Left out: {path}: {reason}" for path, reason in findings.failed.items()]
+    columns = [*_OVERVIEW, *(Column(name, name) for name in differing)]
+    return Section("What is compared", lines, [Table(columns, rows)] if rows else [])
+
+
+def _differing_settings(measured: Sequence[Measured]) -> list[str]:
+    """Names of plain arguments in which two models differ."""
+    names = dict.fromkeys(name for one in measured for name in settings(one))
+    values = {name: {settings(one)[name] for one in measured if _is_plain(settings(one).get(name))} for name in names}
+    return [name for name, seen in values.items() if len(seen) > 1]
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, bool | int | float | str)
 
 
 def _provenance(findings: Findings) -> Section:

@@ -165,4 +165,6 @@ def _checkpoint_in(folder: Path) -> Path:
         path = folder / "checkpoints" / f"{name}.ckpt"
         if path.is_file():
             return path
-    raise FileNotFoundError(f"{folder} has no checkpoints/best.ckpt or last.ckpt: train.py fit writes them")
+    runs = sorted(path.name for path in folder.glob("version_*"))
+    remedy = f"pass one of its runs, {', '.join(runs)}" if runs else "train.py fit writes them"
+    raise FileNotFoundError(f"{folder} has no checkpoints/best.ckpt or last.ckpt: {remedy}")

@@ -2,6 +2,7 @@
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 
 from callbacks.batches import batches
@@ -83,7 +84,13 @@ class SampleQuality(Callback):
         classifier = self.classifier.to(module.device).eval()
         if split not in self._real:
             parts = [_features(classifier, x) for x, _ in batches(trainer, module, split)]
-            self._real[split] = torch.cat(parts) if parts else torch.zeros(0)
+            self._real[split] = torch.cat(parts) if parts else torch.zeros(0, 0)
+            if 0 < len(self._real[split]) < self._real[split].shape[1]:
+                rank_zero_warn(
+                    f"SampleQuality compares {len(self._real[split])} {split} images by {self._real[split].shape[1]} "
+                    "features: with fewer images than features a Frechet distance is mostly bias, and slow; use a "
+                    "classifier with fewer features, as LitClassifier has by default"
+                )
         real = self._real[split]
         if len(real) <= _NEIGHBOURS:
             return {}

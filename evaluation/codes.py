@@ -61,6 +61,8 @@ def draws_estimate(accuracies: list[float], examples: int) -> Estimate:
 def pca_errors(train: Tensor, test: Tensor, components: int) -> Tensor:
     """Squared error per pixel of each test image, (M,), in the best linear code of so many numbers of the train split.
 
+    Reconstructions are cut to [0, 1], as those of models are, which can only bring them nearer.
+
     Args:
         train: (N, C, H, W) in [0, 1] or bytes.
         test: (M, C, H, W) of the same kind.
@@ -79,5 +81,5 @@ def pca_errors(train: Tensor, test: Tensor, components: int) -> Tensor:
         (images.flatten(1).float() / (255 if images.dtype == torch.uint8 else 1)).numpy() for images in (train, test)
     )
     pca = PCA(min(components, *inputs.shape), svd_solver="covariance_eigh").fit(inputs)
-    restored = pca.inverse_transform(pca.transform(held_out))
+    restored = pca.inverse_transform(pca.transform(held_out)).clip(0, 1)
     return torch.from_numpy(np.square(restored - held_out).mean(1))

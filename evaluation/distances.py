@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
+from evaluation.checks import check_features
 from evaluation.estimate import Estimate, random_rows
 
 _HALVES = 20  # half-subsamples, for the error of the Frechet distance
@@ -185,8 +186,9 @@ def _block_sums(first: Tensor, second: Tensor, itself: bool = False) -> Tensor:
 
 
 def _check(first: Tensor, second: Tensor, fewest: int = 2) -> None:
-    if min(len(first), len(second)) < fewest or first.shape[1:] != second.shape[1:]:
+    check_features(first, second)
+    if min(len(first), len(second)) < fewest:
         raise ValueError(
-            f"two sets of at least {fewest} features of one width are needed, got {tuple(first.shape)} and "
-            f"{tuple(second.shape)}"
+            f"two sets of at least {fewest} examples are needed, got {len(first)} and {len(second)}: give more, such "
+            "as a larger test split"
         )

@@ -38,14 +38,16 @@ def mean_estimate(values: Tensor) -> Estimate:
 
 
 def share_estimate(hits: Tensor) -> Estimate:
-    """Share of true ones among independent hits, (N,) bool, and its binomial standard error, sqrt(p (1 - p) / N).
+    """Share of true ones among independent hits, (N,) bool, and its binomial standard error.
+
+    The error is sqrt(p (1 - p) / N) with p = (hits + 1) / (N + 2), so that none of 100 is not taken for certainty.
 
     Example:
         >>> share_estimate(torch.tensor([True, False, True, False]))
         Estimate(value=0.5, error=0.25, n=4)
     """
-    share = float(hits.double().mean())
-    return Estimate(share, math.sqrt(share * (1 - share) / len(hits)), len(hits))
+    likely = (float(hits.sum()) + 1) / (len(hits) + 2)
+    return Estimate(float(hits.double().mean()), math.sqrt(likely * (1 - likely) / len(hits)), len(hits))
 
 
 def random_rows(total: int, n: int, seed: int) -> Tensor:

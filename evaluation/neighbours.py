@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from evaluation.checks import check_features
 from evaluation.estimate import Estimate, mean_estimate, share_estimate
 
 _CHUNK = 1000  # rows of a matrix of distances
@@ -52,6 +53,7 @@ def neighbourhoods(samples: Tensor, real: Tensor, k: int = 5) -> Neighbourhoods:
         >>> [share.value for share in neighbourhoods(torch.full((6, 1), 4.2), real, k=2)][:3:2]
         [1.0, 1.0]
     """
+    check_features(samples, real)
     if not 1 <= k < min(len(samples), len(real)):
         raise ValueError(f"k must be from 1 to {min(len(samples), len(real)) - 1}, fewer than the examples, got {k}")
     samples, real = samples.double(), real.double()
@@ -91,6 +93,7 @@ def two_sample_accuracy(samples: Tensor, real: Tensor) -> tuple[Estimate, Estima
         raise ValueError(
             f"as many samples as real examples are needed, at least two, got {len(samples)} and {len(real)}"
         )
+    check_features(samples, real)
     samples, real = samples.double(), real.double()
     across = torch.cdist(samples, real)
     return (

@@ -156,8 +156,11 @@ th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--line); text-align:
 thead th { vertical-align: bottom; white-space: normal; min-width: 4.5rem; }
 tbody th { text-align: left; font-weight: 600; position: sticky; left: 0; background: var(--paper); }
 tr.reference th, tr.reference td { color: var(--faint); font-weight: 400; }
-figure { margin: 1.2rem 0; }
+figure { margin: 1.2rem 0; overflow-x: auto; }
 img { max-width: 100%; height: auto; background: #fff; border-radius: 4px; }
 figcaption { color: var(--faint); font-size: .85rem; }
-@media (max-width: 600px) { tbody th { max-width: 7rem; white-space: normal; overflow-wrap: break-word; } }
+@media (max-width: 600px) {
+  img { max-width: none; }
+  tbody th { max-width: 7rem; white-space: normal; overflow-wrap: break-word; }
+}
 """

@@ -9,42 +9,57 @@ def _paragraphs(text: str) -> tuple[str, ...]:
 
 SAMPLES = _paragraphs(
     """
-    Samples are compared with the test images in the features of a classifier of these data. Where both have one
-    distribution, distances are 0, precision, recall, density and coverage near 1, and both 1-NN accuracies near 50%.
-    The grey row "real" is one half of the test images, measured against the other: what a perfect model would reach.
-    Behind each value stands one standard error, over the samples; those of precision, recall, density and coverage take
-    examples as independent, though all share the same balls, and are up to twice too small.
+    Samples are compared with the test images in the features of a classifier of these data. Arrows say which way
+    is better. Behind each value stands one standard error, over the samples; those of precision, recall, density
+    and coverage take examples as independent, and are up to twice too small.
 
-    What they miss: the classifier looks for classes, and hardly minds whether strokes are sharp. The Fréchet distance
-    sees means and covariances alone. Blurred samples can have a high precision, noisy ones a high recall: read both.
-    "Near to a training image" is the share of samples that lie nearer to a training image than 99% of the test images
-    do; blurred samples lie near to many.
+    Grey rows are no models. "real" is one half of the test images, measured against the other: what a perfect
+    model would reach. "training images" are what a model that only remembers would give. "Gaussian" draws pixels
+    from one Gaussian, "Gaussian a class" from one for each class.
+
+    Fréchet distance: between Gaussians with the features' means and covariances; it falls as N grows, so compare
+    rows of one N, or the value for N → ∞. Kernel distance: squared difference of mean features of a kernel. The
+    last two are unbiased, and near 0 may be below it. Class shares: half the summed difference between the classes
+    that the classifier sees and those of the test images, or those asked for. Near to a training image: share of
+    samples that lie nearer to a training image, in pixels, than 99% of the test images do.
+
+    Around each real image is a ball that reaches to its fifth nearest real neighbour. Precision: share of samples
+    in some ball. Density: mean number of balls that a sample lies in, divided by 5; above 1 samples crowd where
+    data are dense. Coverage: share of balls with a sample in them. Recall: share of real images in a ball around
+    some sample. 1-NN accuracy: how often the nearest other image is of its own kind, for samples and for real
+    images; 50% is best, 100% means that the two lie apart.
+
+    What they miss: the classifier looks for classes, and hardly minds whether strokes are sharp. The Fréchet
+    distance sees means and covariances alone. Blurred samples can have a high precision, noisy ones a high recall:
+    read both. Blurred samples lie near to many training images.
     """
 )
 RECONSTRUCTIONS = _paragraphs(
     """
-    Mean squared error per pixel of the test images, in [0, 1] units, beside principal components of as many numbers as
-    the code has: the best linear code. The Fréchet distance sees blur that the error hardly counts.
+    Mean squared error per pixel of the test images, in [0, 1] units, beside principal components of as many
+    numbers as the code has, cut to [0, 1]: the best linear code. The Fréchet distance sees blur that the error hardly counts.
 
     What they miss: a wide code reconstructs everything, and need not know anything about the data.
     """
 )
 CODES = _paragraphs(
     """
-    Test accuracy of logistic regression on the codes of a few thousand labelled training images, over three draws of
-    these, beside the same network untrained and beside the pixels themselves; and of the 10 nearest neighbours.
+    Test accuracy of logistic regression on the codes of labelled training images, over several draws of these,
+    beside the same network untrained and beside the pixels themselves; and of the 10 nearest neighbours. A unit is
+    active where its mean varies by more than .01 over the test images.
 
-    What they miss: a conditional model's code need not hold the class. Its encoder is given the class, so a probe may
-    find it there all the same.
+    What they miss: a conditional model's code need not hold the class, but its encoder is given it, so that a
+    probe may find it there all the same.
     """
 )
 LIKELIHOOD = _paragraphs(
     """
     Nats of densities over [0, 1] pixels and of Bernoulli variables are on different scales, and stand in different
-    tables. The error is over images, and the estimator's own. A bound that rests on few effective draws is too low.
+    tables. The error is over images, and the estimator's own. A bound that rests on few effective draws (those
+    that carry its weight) is too low; the gain of the last doubling says by how much at least.
 
     What they miss: what samples look like hardly matters to a likelihood. Of grey images Bernoulli nats are no
-    likelihood at all: they order models of that kind, and nothing more. A conditional model is told the class, which is
-    worth up to 2.3 nats where there are ten.
+    likelihood at all: they order models of that kind, and nothing more. A conditional model is told the class,
+    which is worth up to 2.3 nats where there are ten.
     """
 )

@@ -91,7 +91,7 @@ def test_a_conditional_model_is_asked_for_the_shares_of_the_data() -> None:
 def test_few_test_images_leave_rows_out_and_end_nothing(tmp_path: Path) -> None:
     kept = tmp_path / "beside.json"
     (*_, (_, first)) = measure_beside(some_data(classifier=Judge()), [50], Sizes(), kept)
-    assert "at least 40 features" in first.left_out["real (50)"]
+    assert "at least 40 examples" in first.left_out["real (50)"]
     assert first.pixels
     assert [beside for _, beside in measure_beside(some_data(), [50], Sizes(), kept)] == [first]
 

@@ -112,7 +112,9 @@ def test_at_infinity_the_bias_is_gone() -> None:
 
 @pytest.mark.parametrize("distance", [frechet_distance, kernel_distance])
 def test_what_is_refused(distance) -> None:
-    with pytest.raises(ValueError, match=r"two sets of at least \d+ features of one width are needed, got \(1, 4\)"):
+    with pytest.raises(ValueError, match=r"two sets of at least \d+ examples are needed, got 1 and 50"):
         distance(draws(1, 0), draws(50, 1))
-    with pytest.raises(ValueError, match=r"of one width are needed, got \(50, 4\) and \(50, 3\)"):
+    with pytest.raises(ValueError, match=r"of one width, \(N, D\), are needed, got \(50, 4\) and \(50, 3\)"):
         distance(draws(50, 0), draws(50, 0)[:, :3])
+    with pytest.raises(ValueError, match="features must be finite, got nan or inf"):
+        distance(draws(50, 0), draws(50, 0) * torch.nan)
