@@ -37,7 +37,8 @@ SAMPLES = _paragraphs(
 RECONSTRUCTIONS = _paragraphs(
     """
     Mean squared error per pixel of the test images, in [0, 1] units, beside principal components of as many
-    numbers as the code has, cut to [0, 1]: the best linear code. The Fréchet distance sees blur that the error hardly counts.
+    numbers as the code has, cut to [0, 1]: the best linear code. The Fréchet distance sees blur that the error hardly
+    counts.
 
     What they miss: a wide code reconstructs everything, and need not know anything about the data.
     """
