@@ -65,7 +65,7 @@ def test_every_figure_of_every_verb(runs: Path, tmp_path: Path) -> None:
     assert (cvae["likelihood"]["unit"], rbm["likelihood"]["unit"]) == ("Bernoulli", "density")
     assert rbm["likelihood"]["method"] == "exact"
     assert {row["name"] for row in found["references"]} == {"real", "training images", "Gaussian", "Gaussian a class"}
-    assert {row["n"] for row in found["references"]} == {60, 200}
+    assert {row["n"] for row in found["references"]} == {60, 180, 200}  # half the test split has 180
     copies = [row["figures"]["copies"]["value"] for row in found["references"] if row["name"] == "training images"]
     assert copies == [1.0, 1.0]
     page = (tmp_path / "report.html").read_text()
@@ -86,6 +86,7 @@ def test_the_same_checkpoint_twice_is_the_same_to_the_last_digit(runs: Path, tmp
     assert one == other
 
 
+@pytest.mark.slow
 def test_what_cannot_be_read_is_left_out_and_said(runs: Path, tmp_path: Path) -> None:
     """A missing run, one without checkpoints, a truncated checkpoint, other data, data that are not there."""
     empty = tmp_path / "empty" / "version_0"

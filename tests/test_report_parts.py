@@ -131,6 +131,7 @@ def test_dollars_in_a_name_are_dollars() -> None:
     assert _picture(image_grid([torch.rand(2, 1, 2, 2)], ["$\\nothing_^$"]), "").png
 
 
+@pytest.mark.slow
 def test_files_are_utf8_whatever_the_locale(tmp_path: Path) -> None:
     """As on Windows, where it may be another."""
     code = "import pathlib, sys, measuring, report; measuring.beside_name('a')"
@@ -140,6 +141,7 @@ def test_files_are_utf8_whatever_the_locale(tmp_path: Path) -> None:
     assert (tmp_path / "a.html").read_text(encoding="utf-8") == "Fréchet ∞"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spread", [0.0, 1e-30])
 def test_codes_of_a_collapsed_model_are_drawn(spread: float) -> None:
     """In a process of its own, which ended with a segmentation fault."""

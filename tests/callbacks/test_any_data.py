@@ -52,6 +52,7 @@ class Reads(Speaks):
         return self.weight.square()
 
 
+@pytest.mark.slow
 def test_every_callback_works_with_plain_loaders(tmp_path: Path) -> None:
     trainer = make_trainer(tmp_path, *everything(), epochs=1)
     trainer.fit(Reads(), DataLoader(images(40), 8), DataLoader(images(20), 8))

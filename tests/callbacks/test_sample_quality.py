@@ -55,6 +55,7 @@ def test_in_test_the_figure_is_of_the_test_split(tmp_path: Path) -> None:
     assert cli.trainer.callback_metrics["test/fd"].item() == pytest.approx(frechet_distance(samples, real), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_a_trained_classifier_from_a_config(tmp_path: Path) -> None:
     digits = ["--data=DigitsDataModule", f"--trainer.default_root_dir={tmp_path}", "--trainer.accelerator=cpu"]
     digits += ["--trainer.enable_progress_bar=false", "--trainer.max_epochs=1"]
