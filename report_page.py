@@ -6,7 +6,6 @@ from dataclasses import asdict
 from typing import Any
 
 from matplotlib.figure import Figure
-from matplotlib.text import Text
 from torch import Tensor
 
 from callbacks.code_map import code_map, tsne_plane
@@ -15,6 +14,7 @@ from callbacks.image_grid import image_grid
 from callbacks.image_pairs import image_pairs
 from callbacks.interpolation import interpolate
 from callbacks.interpolation_strips import interpolation_strips
+from callbacks.picture import write_png
 from comparison import Findings
 from evaluation import words
 from evaluation.estimate import Estimate
@@ -197,9 +197,7 @@ def _counts(counts: Sequence[int]) -> dict[str, Any]:
 
 def _picture(figure: Figure, caption: str) -> Picture:
     content = io.BytesIO()
-    for text in figure.findobj(Text):
-        text.set_parse_math(False)  # "$" in the name of a class is a dollar
-    figure.savefig(content, format="png", bbox_inches="tight", pad_inches=0.05)
+    write_png(figure, content)
     return Picture(content.getvalue(), caption)
 
 
@@ -253,7 +251,7 @@ def _provenance(findings: Findings) -> Section:
         times = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in one.seconds.items())
         lines.append(f"{one.run.name}: {one.run.checkpoint}, SHA-256 {one.run.sha256}. Time: {times}.")
         lines += [f"{one.run.name}, left out: {name} ({reason})." for name, reason in one.left_out.items()]
-    lines += [f"Left out: {name}: {reason}" for name, reason in (findings.failed | findings.beside.left_out).items()]
+    lines += [f"Left out: {name}: {reason}" for name, reason in findings.beside.left_out.items()]
     lines.append("Sizes: " + ", ".join(f"{name} {value:,}" for name, value in asdict(findings.sizes).items()) + ".")
     lines.append("Versions: " + ", ".join(f"{name} {number}" for name, number in versions().items()) + ".")
     return Section("How it was measured", lines)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from evaluation.estimate import Estimate
+from evaluation.reference import unit_range
 
 _ITERATIONS = 200
 
@@ -77,9 +78,7 @@ def pca_errors(train: Tensor, test: Tensor, components: int) -> Tensor:
     """
     from sklearn.decomposition import PCA
 
-    inputs, held_out = (
-        (images.flatten(1).float() / (255 if images.dtype == torch.uint8 else 1)).numpy() for images in (train, test)
-    )
+    inputs, held_out = (unit_range(images).flatten(1).numpy() for images in (train, test))
     pca = PCA(min(components, *inputs.shape), svd_solver="covariance_eigh").fit(inputs)
     restored = pca.inverse_transform(pca.transform(held_out)).clip(0, 1)
     return torch.from_numpy(np.square(restored - held_out).mean(1))

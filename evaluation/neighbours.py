@@ -7,6 +7,7 @@ from torch import Tensor
 
 from evaluation.checks import check_features
 from evaluation.estimate import Estimate, mean_estimate, share_estimate
+from evaluation.reference import unit_range
 
 _CHUNK = 1000  # rows of a matrix of distances
 
@@ -113,7 +114,7 @@ def nearest(points: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
         >>> nearest(torch.tensor([[0.9], [0.2]]), torch.tensor([[0.0], [1.0]]))[1]
         tensor([1, 0])
     """
-    flat, candidates = (_pixels(images) for images in (points, others))
+    flat, candidates = (unit_range(images).flatten(1) for images in (points, others))
     indices = torch.cat([torch.cdist(part, candidates).argmin(1) for part in flat.split(_CHUNK)])
     # once more, since cdist's products of matrices give copies a distance above 0
     parts = zip(flat.split(_CHUNK), indices.split(_CHUNK), strict=True)
@@ -139,10 +140,6 @@ def share_of_copies(samples: Tensor, train: Tensor, threshold: float) -> tuple[E
     """
     distances, indices = nearest(samples, train)
     return share_estimate(distances <= threshold), distances, indices
-
-
-def _pixels(images: Tensor) -> Tensor:
-    return images.flatten(1).float() / (255 if images.dtype == torch.uint8 else 1)
 
 
 def _radii(points: Tensor, k: int) -> Tensor:

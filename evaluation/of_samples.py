@@ -71,9 +71,10 @@ def measure_samples(
         )
     features, labels = reference.look(images)
     real = reference.features
+    distance = frechet_estimate(features, real, seed)
     figures = {
-        "fd": frechet_estimate(features, real, seed),
-        "fd_infinity": frechet_at_infinity(features, real, seed),
+        "fd": distance,
+        "fd_infinity": frechet_at_infinity(features, real, seed, distance),
         "kd": kernel_distance(features, real),
     }
     some = min(n_neighbours, len(features), len(real))

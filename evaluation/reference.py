@@ -42,7 +42,7 @@ class Reference:
         """Images of "train" or "test" in [0, 1] as float32; all, or those of the given rows."""
         images = self.train if split == "train" else self.test
         chosen = images if rows is None else images[rows]
-        return chosen.float().div(255) if chosen.dtype == torch.uint8 else chosen.float()
+        return unit_range(chosen)
 
     def draw(self, split: str, n: int, seed: int) -> tuple[Tensor, Tensor]:
         """`n` random images in [0, 1] of a split, and their labels.
@@ -70,6 +70,16 @@ class Reference:
         """The classifier's features, (N, D), and classes, (N,), of images (N, C, H, W) in [0, 1]."""
         features = in_parts(self.classifier.encode, images)
         return features, in_parts(self.classifier.classify, images).argmax(1)
+
+
+def unit_range(images: Tensor) -> Tensor:
+    """Images as float32 in [0, 1]: bytes are divided by 255, floats stay.
+
+    Example:
+        >>> unit_range(torch.tensor([255], dtype=torch.uint8)), unit_range(torch.tensor([0.5]))
+        (tensor([1.]), tensor([0.5000]))
+    """
+    return images.float().div(255) if images.dtype == torch.uint8 else images.float()
 
 
 def in_parts(function: Callable[..., Tensor], images: Tensor, *labels: Tensor | None) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lit_models.functional.least_squares import compress, compress_batches, least_squares
 from lit_models.functional.linear_models import LinearLoss, gradient_sum, hessian_diagonal_sum, hessian_sum
-from lit_models.functional.newton import backtrack, has_converged, newton_direction
+from lit_models.functional.newton import backtrack, newton_direction
 from lit_models.processes import rows_of_processes, sum_over_processes
 
 
@@ -81,10 +81,7 @@ class FullBatch:
         def rounded(candidate: Tensor) -> Tensor:
             return self.objective(candidate if dtype is None else candidate.to(dtype).to(theta.dtype))
 
-        slope = float((gradient * direction).sum())
-        if has_converged(float(self.objective(theta)), slope):
-            return theta, 0.0
-        return backtrack(rounded, theta, direction, slope, step_size)
+        return backtrack(rounded, theta, direction, float((gradient * direction).sum()), step_size)
 
     def solve(self) -> Tensor:
         """The parameters of least squared error, with the penalty, in closed form; on the CPU."""

@@ -73,7 +73,8 @@ def backtrack(
         step_size: of the first step that is tried.
 
     Returns:
-        The new parameters and the step's size; the old ones and 0 where no step lowers the loss.
+        The new parameters and the step's size; the old ones and 0 where no step lowers the loss, or by no more than
+        rounding (`has_converged`).
 
     Source: L. Armijo, Pacific Journal of Mathematics 16, 1966.
 
@@ -82,6 +83,8 @@ def backtrack(
         (tensor([0.]), 0.25)
     """
     before = float(objective(start))
+    if has_converged(before, slope):
+        return start, 0.0
     rounding = torch.finfo(start.dtype).eps * abs(before)
     for _ in range(_HALVINGS):
         if not step_size * -slope > rounding:  # no loss could show the fall
