@@ -65,6 +65,14 @@ class SampleQuality(Callback):
         require(pl_module, Samples, self)
         self._real, self._last = {}, {}
 
+    def state_dict(self) -> dict[str, float]:
+        """The last figures, which stand in a resumed run until the next are due."""
+        return dict(self._last)
+
+    def load_state_dict(self, state_dict: dict[str, float]) -> None:
+        """Take them over."""
+        self._last = dict(state_dict)
+
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Measure where the epoch is due, and log."""
         if trainer.sanity_checking or trainer.barebones:

@@ -29,17 +29,31 @@ QUALITY = ["--trainer.callbacks+=SampleQuality", "--trainer.callbacks.n=200"]
 CLASSIFIER = "--trainer.callbacks.classifier=tests.callbacks.test_sample_quality.Pixels"
 
 
+def logged(run: Path) -> list[float]:
+    rows = (run / "metrics.csv").read_text().splitlines()
+    place = rows[0].split(",").index("val/fd")
+    return [float(row.split(",")[place]) for row in rows[1:] if row.split(",")[place]]
+
+
 def test_the_best_checkpoint_is_that_of_the_smallest_distance(tmp_path: Path) -> None:
     words = [*WORDS, *QUALITY, CLASSIFIER, "--trainer.callbacks.every_n_epochs=2", "--checkpoint.monitor=val/fd"]
     cli = train.main(["fit", *words, f"--trainer.default_root_dir={tmp_path}", "--trainer.max_epochs=5"])
-    rows = (tmp_path / "LitVAE/version_0/metrics.csv").read_text().splitlines()
-    place = rows[0].split(",").index("val/fd")
-    seen = [float(row.split(",")[place]) for row in rows[1:] if row.split(",")[place]]
+    seen = logged(tmp_path / "LitVAE/version_0")
     assert len(seen) == 5
     assert seen[1] == seen[2] != seen[0]  # measured after the first epoch, and every second
     assert seen[3] == seen[4] != seen[2]
     assert cli.trainer.checkpoint_callback.best_model_score.item() == pytest.approx(min(seen), rel=1e-6)
     assert 0 <= cli.trainer.callback_metrics["val/coverage"] <= 1
+
+
+def test_a_resumed_run_has_the_figures_of_the_uninterrupted_one(tmp_path: Path) -> None:
+    words = ["fit", *WORDS, *QUALITY, CLASSIFIER, "--trainer.callbacks.every_n_epochs=2"]
+    train.main([*words, f"--trainer.default_root_dir={tmp_path / 'whole'}", "--trainer.max_epochs=4"])
+    parts = [*words, f"--trainer.default_root_dir={tmp_path / 'parts'}"]
+    train.main([*parts, "--trainer.max_epochs=2"])
+    train.main([*parts, "--trainer.max_epochs=4", "--ckpt_path=last"])
+    first, second = (logged(tmp_path / f"parts/LitVAE/version_{number}") for number in (0, 1))
+    assert first + second == logged(tmp_path / "whole/LitVAE/version_0")
 
 
 def test_in_test_the_figure_is_of_the_test_split(tmp_path: Path) -> None:
