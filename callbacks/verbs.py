@@ -1,6 +1,6 @@
 """What callbacks know of models and of data: these protocols, and nothing else."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from lightning.pytorch import LightningModule
@@ -211,6 +211,40 @@ class RunsChains(Protocol):
     """
 
     def run_chains(self, n: int, at: Sequence[int]) -> Tensor: ...
+
+
+@runtime_checkable
+class SamplesFromNoise(Protocol):
+    """Makes samples of noise that is drawn beforehand: `sample(n, y)` is `sample_from(draw_noise(n), y)`.
+
+    Example:
+        >>> class Model:
+        ...     def draw_noise(self, n):
+        ...         return {"z": torch.randn(n, 16)}
+        ...     def sample_from(self, noise, y=None):
+        ...         return noise["z"].sigmoid().unflatten(1, (1, 4, 4))
+        >>> isinstance(Model(), SamplesFromNoise)
+        True
+    """
+
+    def draw_noise(self, n: int) -> dict[str, Tensor]: ...
+
+    def sample_from(self, noise: Mapping[str, Tensor], y: Tensor | None = None) -> Tensor: ...
+
+
+@runtime_checkable
+class StepsChains(Protocol):
+    """Makes one step of Markov chains of given noise: see `lit_models.LitRBM.gibbs_step`.
+
+    Example:
+        >>> class Model:
+        ...     def gibbs_step(self, v, uniform, normal):
+        ...         return v + normal, v.sigmoid().unflatten(1, (1, 4, 4))
+        >>> isinstance(Model(), StepsChains)
+        True
+    """
+
+    def gibbs_step(self, v: Tensor, uniform: Tensor, normal: Tensor) -> tuple[Tensor, Tensor]: ...
 
 
 @runtime_checkable

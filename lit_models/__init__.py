@@ -10,6 +10,8 @@ from lit_models.probe import LitProbe
 from lit_models.rbm import LitRBM
 from lit_models.vae import LitVAE
 
+__version__ = "0.1.0"
+
 __all__ = [
     "LitAutoencoder",
     "LitClassifier",

@@ -1,7 +1,7 @@
 """The autoencoder: plain, sparse, denoising, and sampled from a mixture of its codes."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -146,9 +146,29 @@ class LitAutoencoder(BaseModule):
             ValueError: `n` or `sampler` is out of its range.
             RuntimeError: there is no mixture yet.
         """
+        return self.sample_from(self.draw_noise(n, sampler))
+
+    def draw_noise(self, n: int, sampler: str | None = None) -> dict[str, Tensor]:
+        """What `n` samples are made of by `sample_from`: `z`, (n, D) from N(0, I); for a mixture `race` too.
+
+        Args:
+            n: number of images.
+            sampler: see `sample`.
+        """
         check_count("n", n)
         sampler = self.sampler if sampler is None else self._check_sampler(sampler)
-        z = self._mixture_codes(n) if sampler == "mixture" else torch.randn(n, self.latent_dim, device=self.device)
+        if sampler == "normal":
+            return {"z": torch.randn(n, self.latent_dim, device=self.device)}
+        return self._fitted_mixture().draw_noise(n)
+
+    def sample_from(self, noise: Mapping[str, Tensor], y: Tensor | None = None) -> Tensor:
+        """Images, (n, C, H, W) in [0, 1], of given noise: `sample` without a draw of its own.
+
+        Args:
+            noise: as `draw_noise(n)` makes it.
+            y: ignored: the model is not conditional.
+        """
+        z = self.mixture.sample_from(noise) if "race" in noise else noise["z"]  # type: ignore[union-attr]
         return self.decode(z.relu() if self.sparsity else z)
 
     def reconstruct(self, x: Tensor, y: Tensor | None = None) -> Tensor:
@@ -286,14 +306,14 @@ class LitAutoencoder(BaseModule):
         if self._mixture_is_stale and self._mixture_images is not None:
             self._fit_mixture(self._mixture_images)
 
-    def _mixture_codes(self, n: int) -> Tensor:
+    def _fitted_mixture(self) -> CodeMixture:
         self._refresh_mixture()
-        if not self.mixture.fitted:  # type: ignore[union-attr]
+        if self.mixture is None or not self.mixture.fitted:
             raise RuntimeError(
                 "sampler='mixture' has no mixture yet: train with --model.sampler mixture, or call "
                 "fit_mixture(batches of training images)"
             )
-        return self.mixture.sample(n)  # type: ignore[union-attr]
+        return self.mixture
 
     def _check_sampler(self, sampler: str) -> Any:
         check_choice("sampler", sampler, SAMPLERS)

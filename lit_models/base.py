@@ -212,9 +212,15 @@ class BaseModule(LightningModule):
             return None
         return one_hot(y.to(self.device, torch.int64), self.num_classes).to(self.dtype)  # (N,) -> (N, num_classes)
 
+    def settle(self) -> None:
+        """Finish what verbs would do at their first call, so that `sample_from` and the other verbs are pure functions.
+
+        The exporter calls it. A model that has nothing to finish has nothing to write here.
+        """
+
     def check_labels(self, y: Any, n: int | None = None) -> None:
         """Raise a ValueError where this model needs labels and `y` are not n (None for any number) of its classes."""
-        if self.needs_labels:
+        if self.needs_labels and not torch.compiler.is_exporting():  # a graph cannot ask what its labels are
             if y is None:
                 shape = f"({'N' if n is None else n},)"
                 raise ValueError(

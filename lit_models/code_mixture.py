@@ -1,12 +1,13 @@
 """Gaussian mixture of codes: fitted by scikit-learn, kept and sampled here."""
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
 
 from lit_models.checks import check_count
+from lit_models.functional.draws import exponential_race
 from lit_models.functional.precision import wide
 
 # k-means, where expectation maximization starts, is near already: more bring neither likelihood nor better samples
@@ -87,16 +88,27 @@ class CodeMixture(nn.Module):
         Raises:
             RuntimeError: `fit` was not called.
         """
+        return self.sample_from(self.draw_noise(n))
+
+    def draw_noise(self, n: int) -> dict[str, Tensor]:
+        """What `n` codes are made of: `race`, (n, K) from Exponential(1), and `z`, (n, D) from N(0, I).
+
+        Raises:
+            RuntimeError: `fit` was not called.
+        """
         if not self.fitted:
             raise RuntimeError("the mixture has not been fitted: call fit(codes) first")
+        means = wide(self.means)
+        race = torch.empty(n, len(means), device=means.device, dtype=means.dtype).exponential_()
+        return {"race": race, "z": torch.randn(n, means.shape[1], device=means.device, dtype=means.dtype)}
+
+    def sample_from(self, noise: Mapping[str, Tensor]) -> Tensor:
+        """Codes, (n, D), of given noise: `race` picks each code's component."""
         means, factors = wide(self.means), wide(self.factors)
-        chosen = torch.multinomial(wide(self.weights), n, replacement=True)  # (n,)
-        noise = torch.randn(n, means.shape[1], device=means.device, dtype=means.dtype)
-        codes = means[chosen]
-        for component in chosen.unique().tolist():  # a matrix each, where one for each code would fill the memory
-            own = chosen == component
-            codes[own] += noise[own] @ factors[component].T
-        return codes
+        chosen = exponential_race(wide(self.weights), noise["race"])  # (n,)
+        # each z by every component's matrix, (n, K, D): less memory than a matrix for each code
+        turned = torch.einsum("nd,ked->nke", noise["z"], factors)
+        return means[chosen] + turned.gather(1, chosen[:, None, None].expand(-1, -1, means.shape[1])).squeeze(1)
 
 
 def draw_evenly(batches: Iterable[Tensor], n: int) -> Tensor:

@@ -1,6 +1,6 @@
 """Generative adversarial networks: two players, two optimizers stepped by hand."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from math import ceil, isinf
@@ -203,10 +203,28 @@ class LitGAN(BaseModule):
         """
         check_count("n", n)
         self.check_labels(y, n)
+        self.settle()
+        return self.sample_from({"z": self._noise(n)}, y)
+
+    def draw_noise(self, n: int) -> dict[str, Tensor]:
+        """What `n` samples are made of by `sample_from`: `z`, (n, latent_dim) from N(0, I)."""
+        check_count("n", n)
+        return {"z": self._noise(n)}
+
+    def sample_from(self, noise: Mapping[str, Tensor], y: Tensor | None = None) -> Tensor:
+        """Images, (n, C, H, W) in [0, 1], of given noise: `sample` without a draw of its own; call `settle` before.
+
+        Args:
+            noise: as `draw_noise(n)` makes it.
+            y: (n,) labels; a conditional model needs them, a plain one ignores them.
+        """
+        generator = self.generator if self.ema is None else self.ema
+        return (generator(noise["z"], self.condition(y)).tanh() + 1) / 2
+
+    def settle(self) -> None:
+        """Measure the batch norms of the running average, where its weights have moved since."""
         if self.ema is not None and not self._average_is_settled:
             self._settle_average(self.ema)
-        generator = self.generator if self.ema is None else self.ema
-        return (generator(self._noise(n), self.condition(y)).tanh() + 1) / 2
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """The discriminator's last features, (N, D); D is 8,192 for DCGAN's on 28x28 images.
@@ -216,7 +234,7 @@ class LitGAN(BaseModule):
             y: (N,) labels; a conditional model needs them, a plain one ignores them.
         """
         check_images(x, self.image_shape)
-        self.check_labels(y, len(x))
+        self.check_labels(y, x.shape[0])
         return self.discriminator.features(_to_tanh_range(x), self.condition(y))
 
     # -- the game -----------------------------------------------------------------------------------------------------

@@ -3,29 +3,34 @@
 import inspect
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch import LightningModule
 
 from lit_models.base import BaseModule, without_unnamed
 from lit_models.classifier import LitClassifier
+from lit_models.exported import is_exported, read_exported
 from lit_models.recipe import build, read_checkpoint, recipe_of
 
 
 def load_model(checkpoint: str | Path, trained: bool = True, trusted: Sequence[str] = ()) -> LightningModule:
-    """Load a model from its checkpoint, on the CPU, in eval mode, without gradients.
+    """Load a model from its checkpoint or its exported folder, on the CPU, in eval mode, without gradients.
 
-    A checkpoint says which class and which networks it needs, see `lit_models.recipe`. Only classes of this project and
+    Both say which class and which networks the model needs, see `lit_models.recipe`. Only classes of this project and
     of PyTorch are imported for it, and of modules that the caller names.
 
     Args:
-        checkpoint: path of a checkpoint of a `BaseModule`.
+        checkpoint: path of a checkpoint of a `BaseModule`, or of a folder that `export.py` wrote, or such a folder's
+            address on the Hugging Face Hub, `hf://OWNER/NAME`.
         trained: with its weights; otherwise the same architecture with random ones, always the same, see
             `BaseModule.untrained`.
         trusted: modules of your own that the checkpoint may name, such as `["mine"]`.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is truncated, says no recipe, or names something that is not trusted or is no model.
+        FileNotFoundError: there is no such file or repository.
+        ValueError: it is truncated, says no recipe, names something that is not trusted or is no model, or has other
+            weights than that model.
+        RuntimeError: a package that exported folders need is not installed.
         TypeError: it names a network that is no network of the kind that the model takes.
 
     Example:
@@ -39,7 +44,7 @@ def load_model(checkpoint: str | Path, trained: bool = True, trusted: Sequence[s
         >>> load_model(path).latent_dim
         2
     """
-    content = read_checkpoint(checkpoint)
+    content = read_exported(checkpoint) if is_exported(checkpoint) else read_checkpoint(checkpoint)
     recipe = recipe_of(content, checkpoint)
     make = build({"class_path": recipe["class_path"], "init_args": without_unnamed(recipe["init_args"])}, trusted)
     if not (inspect.isclass(make.func) and issubclass(make.func, BaseModule)):
@@ -47,8 +52,16 @@ def load_model(checkpoint: str | Path, trained: bool = True, trusted: Sequence[s
             f"{checkpoint} names {recipe['class_path']} as its model, which is no lit_models.base.BaseModule"
         )
     model: BaseModule = make()
-    model.load_state_dict(content["state_dict"])
+    _load_weights(model, content["state_dict"], checkpoint)
     return model.eval().requires_grad_(False) if trained else model.untrained()
+
+
+def _load_weights(model: BaseModule, weights: dict[str, Any], source: str | Path) -> None:
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:  # a weight that is missing, unknown, or of another shape
+        reasons = "; ".join(line.strip().rstrip(". ") for line in str(error).splitlines()[1:])
+        raise ValueError(f"{source} has other weights than its {type(model).__name__}: {reasons}") from error
 
 
 def check_fits(checkpoint: str | Path, model: LightningModule) -> None:

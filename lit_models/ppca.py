@@ -1,7 +1,8 @@
 """Probabilistic PCA and factor analysis: linear models of images with an exact likelihood."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal, Self
 
 import torch
@@ -22,6 +23,7 @@ from lit_models.functional.linear_gaussian import (
     mean_log_density,
     posterior,
     principal_axes,
+    projection,
 )
 from lit_models.functional.precision import wide
 from lit_models.held import Held
@@ -124,6 +126,7 @@ class LitPPCA(BaseModule):
         self.em_steps = em_steps
         self.min_variance = min_variance
         self.pixel_noise = pixel_noise
+        self._projection: Tensor | None = None  # see `settle`
         self._covariance: Tensor | None = None  # of the train split, while a fit needs it
 
         # W in units of each pixel's noise, psi^-1/2 W: a step of a gradient that is right for the pixels of the middle
@@ -145,11 +148,33 @@ class LitPPCA(BaseModule):
             y: ignored: the model is not conditional.
             pixel_noise: add the noise of each pixel, as the density has it; None for the model's own choice.
         """
+        return self.sample_from(self.draw_noise(n, pixel_noise))
+
+    def draw_noise(self, n: int, pixel_noise: bool | None = None) -> dict[str, Tensor]:
+        """What `n` samples are made of by `sample_from`, from N(0, I): `z`, (n, K), and where asked `pixel_noise`, (n, D).
+
+        Args:
+            n: number of images.
+            pixel_noise: see `sample`.
+        """
         check_count("n", n)
-        weight, mean, variance = self._known()
-        images = mean + torch.randn(n, self.latent_dim, device=mean.device, dtype=mean.dtype) @ weight.T
+        mean = self._known().mean
+        noise = {"z": torch.randn(n, self.latent_dim, device=mean.device, dtype=mean.dtype)}
         if self.pixel_noise if pixel_noise is None else pixel_noise:
-            images = images + torch.randn_like(images) * variance.sqrt()
+            noise["pixel_noise"] = torch.randn(n, len(mean), device=mean.device, dtype=mean.dtype)
+        return noise
+
+    def sample_from(self, noise: Mapping[str, Tensor], y: Tensor | None = None) -> Tensor:
+        """Images, (n, C, H, W) in [0, 1], of given noise: `sample` without a draw of its own.
+
+        Args:
+            noise: as `draw_noise(n)` makes it.
+            y: ignored: the model is not conditional.
+        """
+        weight, mean, variance = self._known()
+        images = mean + noise["z"] @ weight.T
+        if "pixel_noise" in noise:
+            images = images + noise["pixel_noise"] * variance.sqrt()
         return self._as_images(images)
 
     def reconstruct(self, x: Tensor, y: Tensor | None = None) -> Tensor:
@@ -169,7 +194,13 @@ class LitPPCA(BaseModule):
             y: ignored: the model is not conditional.
         """
         with self._in_full():
+            if torch.compiler.is_exporting() and self._projection is not None:  # graphs have no Cholesky factors
+                return (self._pixels(x) - self.gaussian.mean) @ self._projection.T
             return posterior(self._known(), self._pixels(x)).mean
+
+    def settle(self) -> None:
+        """Compute the matrix that brings images to codes, for a graph of `encode`."""
+        self._projection = projection(self._known())
 
     # -- what codes mean ----------------------------------------------------------------------------------------------
 
@@ -230,7 +261,7 @@ class LitPPCA(BaseModule):
 
     def _known(self) -> LinearGaussian:
         """`gaussian`, for the verbs: before it knows the images' mean it is of no images."""
-        if not self.fitted:
+        if not torch.compiler.is_exporting() and not self.fitted:
             raise RuntimeError(
                 "this LitPPCA knows no images yet, its mean is 0 and its noise 1: train it with trainer.fit, call "
                 "fit_covariance(batches of training images), or load a checkpoint with load_model(path)"
@@ -395,8 +426,10 @@ class LitPPCA(BaseModule):
         kwargs = {name: _at_least_float32(value) for name, value in kwargs.items()}
         return super().to(*(_at_least_float32(value) for value in args), **kwargs)
 
-    def _in_full(self) -> torch.autocast:
+    def _in_full(self) -> AbstractContextManager[Any]:
         """Without 16 bits: a log-likelihood is a small difference of large numbers."""
+        if torch.compiler.is_exporting():  # a graph has no precision but that of its numbers
+            return nullcontext()
         return torch.autocast(self.device.type, enabled=False)
 
     def _pixels(self, x: Tensor) -> Tensor:

@@ -233,6 +233,21 @@ class LitRBM(BaseModule):
             images.append(self.scale.inverse(mean).clamp(0, 1))
         return torch.stack(images, 1)
 
+    def gibbs_step(self, v: Tensor, uniform: Tensor, normal: Tensor) -> tuple[Tensor, Tensor]:
+        """One Gibbs step with given noise: the next v, (N, D), and its conditional mean as images, (N, C, H, W) in [0, 1].
+
+        A chain of `run_chains` starts at v from N(0, I).
+
+        Args:
+            v: (N, D), D = C H W visible units, standardized as `scale` does it.
+            uniform: (N, H) in [0, 1), which hidden units are drawn with.
+            normal: (N, D) from N(0, I), which visible units are drawn with.
+        """
+        rbm = self.rbm
+        h = (uniform < hidden_logits(rbm, v).sigmoid()).to(v.dtype)
+        mean = visible_mean(rbm, h)
+        return torch.addcmul(mean, rbm.sigma, normal), self.scale.inverse(mean).clamp(0, 1)
+
     def filters(self) -> Tensor:
         """By how much each hidden unit brightens or darkens each pixel, (H, C, H, W) in units of [0, 1] pixels."""
         rbm = self.rbm

@@ -84,6 +84,11 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         FileNotFoundError: there is no checkpoint nowhere.ckpt: train.py fit writes them to runs/.../checkpoints/
     """
     path = Path(path)
+    if path.is_dir():
+        raise FileNotFoundError(
+            f"{path} is a folder: pass a checkpoint in it, such as {path / 'checkpoints' / 'best.ckpt'}, or a folder "
+            "that export.py wrote"
+        )
     if not path.is_file():
         last = path.with_name("last.ckpt")
         if path.name == "best.ckpt" and last.is_file():

@@ -1,7 +1,7 @@
 """The variational autoencoder, plain and class-conditional."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -179,9 +179,23 @@ class LitVAE(BaseModule):
         Returns:
             (n, C, H, W) in [0, 1].
         """
-        check_count("n", n)
+        noise = self.draw_noise(n)
         self.check_labels(y, n)
-        return self._decode(self.prior.sample(n, y), y).sigmoid()
+        return self.sample_from(noise, y)
+
+    def draw_noise(self, n: int) -> dict[str, Tensor]:
+        """What `n` samples are made of by `sample_from`: the numbers that the prior draws, see `draw_noise` there."""
+        check_count("n", n)
+        return self.prior.draw_noise(n)
+
+    def sample_from(self, noise: Mapping[str, Tensor], y: Tensor | None = None) -> Tensor:
+        """Images, (n, C, H, W) in [0, 1], of given noise: `sample` without a draw of its own.
+
+        Args:
+            noise: as `draw_noise(n)` makes it.
+            y: (n,) labels; a conditional model needs them, a plain one ignores them.
+        """
+        return self._decode(self.prior.sample_from(noise, y), y).sigmoid()
 
     def reconstruct(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """The decoder's means at the posterior mean: deterministic, (N, C, H, W) in [0, 1].
@@ -200,7 +214,7 @@ class LitVAE(BaseModule):
             y: (N,) labels; a conditional model needs them, a plain one ignores them.
             log_variance: return log-variances instead of means.
         """
-        self.check_labels(y, len(x))
+        self.check_labels(y, x.shape[0])
         return self.posterior(x, y)[1 if log_variance else 0]
 
     # -- what codes mean ----------------------------------------------------------------------------------------------
@@ -216,7 +230,7 @@ class LitVAE(BaseModule):
             ValueError: codes of another width.
         """
         check_codes(z, self.latent_dim)
-        self.check_labels(y, len(z))
+        self.check_labels(y, z.shape[0])
         return self._decode(z, y).sigmoid()
 
     @torch.no_grad()
@@ -227,7 +241,7 @@ class LitVAE(BaseModule):
             x: (N, C, H, W) in [0, 1].
             y: (N,) labels; a conditional model needs them, a plain one ignores them.
         """
-        self.check_labels(y, len(x))
+        self.check_labels(y, x.shape[0])
         return self.prior.unit_kl(*self.posterior(x, y), y)
 
     @torch.no_grad()
@@ -256,7 +270,7 @@ class LitVAE(BaseModule):
         Source: Burda et al., arXiv:1509.00519, equation 8.
         """
         check_count("samples", samples)
-        self.check_labels(y, len(x))
+        self.check_labels(y, x.shape[0])
         images = max(1, _VALUES // math.prod(self.image_shape))
         chunks = x.split(images)
         labels = [None] * len(chunks) if y is None else y.split(images)

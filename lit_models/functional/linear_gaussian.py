@@ -67,6 +67,16 @@ def posterior(model: LinearGaussian, x: Tensor) -> Posterior:
     return Posterior(torch.cholesky_solve(projected.T, factor).T, torch.cholesky_inverse(factor))
 
 
+def projection(model: LinearGaussian) -> Tensor:
+    """The matrix B, (K, D), that gives the posterior's mean, B (x - mu).
+
+    Example:
+        >>> projection(LinearGaussian(torch.ones(1, 1), torch.zeros(1), torch.ones(1)))
+        tensor([[0.5000]])
+    """
+    return torch.cholesky_solve((model.weight / model.variance.unsqueeze(1)).T, _precision_factor(model))
+
+
 def log_density(model: LinearGaussian, x: Tensor) -> Tensor:
     """Log N(x; mu, W W' + diag(psi)), (N,) nats.
 
@@ -148,11 +158,9 @@ def em_step(model: LinearGaussian, covariance: Tensor, isotropic: bool, min_vari
         (tensor([[2.],
                 [0.]]), tensor([1., 1.]))
     """
-    factor = _precision_factor(model)
-    scaled = model.weight / model.variance.unsqueeze(1)
-    projection = torch.cholesky_solve(scaled.T, factor)  # B, (K, D)
-    cross = covariance @ projection.T  # (D, K)
-    second = torch.cholesky_inverse(factor) + projection @ cross  # (K, K)
+    to_code = projection(model)  # B, (K, D)
+    cross = covariance @ to_code.T  # (D, K)
+    second = torch.cholesky_inverse(_precision_factor(model)) + to_code @ cross  # (K, K)
     weight = torch.cholesky_solve(cross.T, torch.linalg.cholesky(second)).T
     variance = covariance.diagonal() - (weight * cross).sum(1)
     if isotropic:

@@ -1,11 +1,13 @@
 """Priors over the codes of a variational autoencoder: N(0, I), and a learned mixture of Gaussians per class."""
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from lit_models.functional.draws import exponential_race
 from lit_models.functional.elbo import normal_log_density, standard_normal_kl, standard_normal_unit_kl
 from lit_models.functional.precision import wide
 
@@ -34,7 +36,15 @@ class StandardNormal(nn.Module):
 
     def sample(self, n: int, y: Tensor | None = None) -> Tensor:
         """`n` codes, (n, D)."""
-        return torch.randn(n, len(self.mean), device=self.mean.device)
+        return self.sample_from(self.draw_noise(n), y)
+
+    def draw_noise(self, n: int) -> dict[str, Tensor]:
+        """What `n` codes are made of: `z`, (n, D) from N(0, I)."""
+        return {"z": torch.randn(n, len(self.mean), device=self.mean.device)}
+
+    def sample_from(self, noise: Mapping[str, Tensor], y: Tensor | None = None) -> Tensor:
+        """Codes, (n, D), of given noise: `z` itself."""
+        return noise["z"]
 
     def log_density(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """Log p(z) of codes (N, D), (N,) nats."""
@@ -85,11 +95,21 @@ class GaussianMixture(nn.Module):
 
     def sample(self, n: int, y: Tensor | None = None) -> Tensor:
         """`n` codes, (n, D), of the classes y, (n,)."""
-        classes = self._classes(n, y)
+        return self.sample_from(self.draw_noise(n), y)
+
+    def draw_noise(self, n: int) -> dict[str, Tensor]:
+        """What `n` codes are made of: `race`, (n, K) from Exponential(1), and `z`, (n, D) from N(0, I)."""
+        logits, means, _ = self._values()
+        race = torch.empty(n, logits.shape[1], device=logits.device, dtype=logits.dtype).exponential_()
+        return {"race": race, "z": torch.randn(n, means.shape[2], device=means.device, dtype=means.dtype)}
+
+    def sample_from(self, noise: Mapping[str, Tensor], y: Tensor | None = None) -> Tensor:
+        """Codes, (n, D), of given noise and the classes y, (n,): `race` picks each code's component."""
+        classes = self._classes(noise["z"].shape[0], y)
         logits, means, log_variances = self._values()
-        component = torch.distributions.Categorical(logits=logits[classes]).sample()  # (n,)
+        component = exponential_race(logits[classes].softmax(1), noise["race"])  # (n,)
         mean, log_variance = means[classes, component], log_variances[classes, component]  # (n, D) each
-        return mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
+        return mean + (0.5 * log_variance).exp() * noise["z"]
 
     def log_density(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """Log p(z | y) of codes (N, D), (N,) nats."""

@@ -1,0 +1,38 @@
+"""Graphs as `torch.export` programs, for who runs them in PyTorch without this project."""
+
+from pathlib import Path
+
+import torch
+
+from exporting.graphs import Graph
+
+
+def write_pt2(graph: Graph, path: Path) -> None:
+    """Write a graph as a `.pt2` file, whose first dimension may have any size.
+
+    Load it with `torch.export.load(path).module()`. That unpickles what is in the file, and so may run code: load such
+    files only from who you trust.
+
+    Args:
+        graph: what to write.
+        path: of the file.
+
+    Raises:
+        ValueError: the graph cannot be traced; there is no file then.
+
+    Example:
+        >>> from exporting.graphs import graph_of
+        >>> from lit_models import LitVAE
+        >>> write_pt2(graph_of(LitVAE((1, 8, 8)).eval(), "encode"), Path("encode.pt2"))  # doctest: +SKIP
+    """
+    inputs = tuple(graph.examples(3).values())
+    batch = torch.export.Dim("batch")
+    try:
+        program = torch.export.export(graph.module, inputs, dynamic_shapes=(tuple({0: batch} for _ in inputs),))
+        torch.export.save(program, path)
+    except Exception as error:
+        path.unlink(missing_ok=True)
+        raise ValueError(
+            f"{graph.verb} cannot be written as a graph: {str(error).splitlines()[0]}. Leave it out of --verbs, or "
+            "write its network without Python branches on values of tensors"
+        ) from error
