@@ -65,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         choices=FORMATS,
         default=["safetensors", "onnx"],
-        help="safetensors: weights, for load_model; onnx: a graph a verb, for other programs; pt2: the same for PyTorch",
+        help="safetensors: weights, for load_model; onnx: a graph a verb, for any program; pt2: the same for PyTorch",
     )
     parser.add_argument("--verbs", nargs="+", help="what graphs are written of; all that the model has")
     parser.add_argument("--report", default="report/report.json", help="a report.json whose figures the card shows")

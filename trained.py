@@ -12,6 +12,7 @@ from lightning.pytorch import LightningDataModule, LightningModule
 from torch import Tensor
 
 from lit_models import load_model
+from lit_models.exported import HUB, WEIGHTS, fetch, is_exported, read_config
 from lit_models.recipe import read_checkpoint
 
 _CHECKPOINTS = ("best", "last")
@@ -53,7 +54,8 @@ def open_run(path: str | Path, trusted: tuple[str, ...] = ()) -> TrainedRun:
     """Open a run folder by its best checkpoint, or its last where no figure judged it; or one checkpoint by its path.
 
     Args:
-        path: a run folder such as `runs/vae/version_0`, or a checkpoint in its `checkpoints`.
+        path: a run folder such as `runs/vae/version_0`, a checkpoint in its `checkpoints`, a folder that `export.py`
+            wrote, or its address on the Hub, `hf://OWNER/NAME`.
         trusted: modules of your own that the checkpoint may name, see `lit_models.load_model`.
 
     Raises:
@@ -65,6 +67,8 @@ def open_run(path: str | Path, trusted: tuple[str, ...] = ()) -> TrainedRun:
         Traceback (most recent call last):
         FileNotFoundError: there is no run or checkpoint nowhere: pass a folder such as runs/quickstart/version_0
     """
+    if is_exported(path):
+        return _open_exported(path, trusted)
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(
@@ -74,9 +78,19 @@ def open_run(path: str | Path, trusted: tuple[str, ...] = ()) -> TrainedRun:
     folder = checkpoint.absolute().parent.parent
     model = load_model(checkpoint, trusted=trusted)
     epochs = int(read_checkpoint(checkpoint).get("epoch", -1)) + 1
-    settings = folder / "config.yaml"
-    config = yaml.safe_load(settings.read_text(encoding="utf-8")) if settings.is_file() else {}
-    return TrainedRun(f"{folder.parent.name}/{folder.name}", checkpoint, epochs, config or {}, model)
+    return TrainedRun(f"{folder.parent.name}/{folder.name}", checkpoint, epochs, _config_in(folder), model)
+
+
+def _open_exported(path: str | Path, trusted: tuple[str, ...]) -> TrainedRun:
+    folder = fetch(str(path)) if str(path).startswith(HUB) else Path(path)
+    name = str(path).removeprefix(HUB) if str(path).startswith(HUB) else folder.name
+    epochs = int(read_config(folder).get("epochs", 0))
+    return TrainedRun(name, folder / WEIGHTS, epochs, _config_in(folder), load_model(folder, trusted=trusted))
+
+
+def _config_in(folder: Path) -> dict[str, Any]:
+    path = folder / "config.yaml"
+    return (yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None) or {}
 
 
 def open_data(run: TrainedRun, data_dir: str | None = None) -> LightningDataModule:

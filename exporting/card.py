@@ -10,7 +10,7 @@ import torch
 from callbacks.evaluation_mode import evaluation_mode
 from callbacks.image_grid import image_grid
 from callbacks.picture import write_png
-from callbacks.verbs import Reconstructs, Samples, is_conditional
+from callbacks.verbs import Samples, is_conditional
 from exporting.weights import versions
 from lit_models.exported import WEIGHTS
 
@@ -84,8 +84,8 @@ def figures_of(report: Path, sha256: str) -> list[str]:
     lines = []
     for key, words, factor, digits, unit in _FIGURES:
         if key in found:
-            value, error, n = (found[key][name] for name in ("value", "error", "n"))
-            deviation = "" if error is None else f" ± {factor * error:.{digits}f}"
+            value, spread, n = (found[key][name] for name in ("value", "error", "n"))
+            deviation = "" if spread is None else f" ± {factor * spread:.{digits}f}"
             how = f", {likelihood['unit']}, {likelihood['method']}" if key == "log_likelihood" and likelihood else ""
             lines.append(f"| {words}{how} | {factor * value:.{digits}f}{deviation}{unit} | {n:,} |")
     return lines

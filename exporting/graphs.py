@@ -22,7 +22,7 @@ class Graph(NamedTuple):
 
     Attributes:
         verb: its name.
-        module: takes the inputs in their order, and returns the outputs.
+        module: takes the inputs in their order, as `forward(*inputs)`, and returns the outputs.
         examples: gives n examples of each input by name, always the same ones; the first dimension is the batch.
         outputs: their names.
         compares_draws: whether a draw is compared with a probability inside, so that a rounding error may turn it.

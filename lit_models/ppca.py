@@ -151,7 +151,7 @@ class LitPPCA(BaseModule):
         return self.sample_from(self.draw_noise(n, pixel_noise))
 
     def draw_noise(self, n: int, pixel_noise: bool | None = None) -> dict[str, Tensor]:
-        """What `n` samples are made of by `sample_from`, from N(0, I): `z`, (n, K), and where asked `pixel_noise`, (n, D).
+        """What `n` samples are made of by `sample_from`: `z`, (n, K), and maybe `pixel_noise`, (n, D), of N(0, I).
 
         Args:
             n: number of images.
@@ -200,7 +200,7 @@ class LitPPCA(BaseModule):
 
     def settle(self) -> None:
         """Compute the matrix that brings images to codes, for a graph of `encode`."""
-        self._projection = projection(self._known())
+        self._projection = projection(self._known()).clone(memory_format=torch.contiguous_format)
 
     # -- what codes mean ----------------------------------------------------------------------------------------------
 

@@ -67,7 +67,7 @@ class LitProbe(ClassificationModule):
 
     def forward(self, codes: Tensor) -> Tensor:
         """Logits, (N, K), of codes (N, D) or (N, 2, D)."""
-        return self.heads[0](codes.reshape(len(codes), -1, self.input_shape[-1])[:, 0])
+        return self.heads[0](codes.reshape(codes.shape[0], -1, self.input_shape[-1])[:, 0])
 
     def step(self, x: Tensor, y: Tensor | None, stage: str) -> Tensor:
         """Mean cross-entropy of a batch, in nats; while training, with the baseline's added."""

@@ -234,7 +234,7 @@ class LitRBM(BaseModule):
         return torch.stack(images, 1)
 
     def gibbs_step(self, v: Tensor, uniform: Tensor, normal: Tensor) -> tuple[Tensor, Tensor]:
-        """One Gibbs step with given noise: the next v, (N, D), and its conditional mean as images, (N, C, H, W) in [0, 1].
+        """One Gibbs step with given noise: the next v, (N, D), and the mean it is drawn around as images, (N, C, H, W).
 
         A chain of `run_chains` starts at v from N(0, I).
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-ROOMS = ("lit_models", "datamodules", "callbacks", "optim", "evaluation", "cli", "runs", "precision")
-ROOMS += ("train", "trained", "judge", "measuring", "comparison", "report", "report_data", "report_page")
+ROOMS = ("lit_models", "datamodules", "callbacks", "optim", "evaluation", "exporting", "cli", "runs", "precision")
+ROOMS += ("train", "trained", "judge", "measuring", "comparison", "report", "report_data", "report_page", "export")
 # room: what its files may import of ours
 ALLOWED = {
     "lit_models/functional": ("lit_models.functional",),
@@ -18,6 +18,7 @@ ALLOWED = {
     "evaluation": ("evaluation",),
     "callbacks": ("callbacks", "evaluation"),
     "optim": ("optim",),
+    "exporting": ("exporting", "callbacks", "lit_models"),
 }
 
 

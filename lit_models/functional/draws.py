@@ -6,7 +6,7 @@ from torch import Tensor
 def exponential_race(probabilities: Tensor, noise: Tensor) -> Tensor:
     """Draw an index for each row, with these probabilities, (N,): the first to arrive in a race.
 
-    Of independent times from Exponential(1), each divided by its probability, the k-th is the smallest with probability k.
+    Times from Exponential(1) are divided by the probabilities; the k-th is the smallest with the k-th probability.
 
     Args:
         probabilities: (N, K) or (K,), at least 0; their sum does not matter.

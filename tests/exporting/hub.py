@@ -78,7 +78,8 @@ class _Handler(BaseHTTPRequestHandler):
                 return
         self.answer({"error": "Repository not found"}, 404, X_Error_Code="RepoNotFound")
 
-    do_HEAD = do_GET
+    def do_HEAD(self) -> None:
+        self.do_GET()
 
 
 @contextmanager
