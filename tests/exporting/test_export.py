@@ -1,6 +1,7 @@
 """Exported folders, from a run to a program without PyTorch."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -228,7 +229,6 @@ torch.save(model.sample(5, torch.arange(5)), sys.argv[1])
 
 
 def program(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    import os
 
     known = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_DISABLE_TELEMETRY": "1", **environment}
     return subprocess.run([sys.executable, *words], cwd=cwd, env=known, capture_output=True, text=True, check=False)
