@@ -26,9 +26,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy
 
-import train
 from benchmarks.options import add_count, check_data, make_parser
 from benchmarks.rate_distortion import Dot, draw
+from lit_generative import train
 from lit_models import LitVAE, load_classifier
 
 CONFIG = "configs/beta_vae_mnist.yaml"

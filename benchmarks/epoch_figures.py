@@ -7,7 +7,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.nn.functional import cross_entropy
 
-import train
+from lit_generative import train
 
 
 class Figures(NamedTuple):

@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.nn.functional import cross_entropy
 
-import train
+from lit_generative import train
 
 CONFIG = "configs/optimizers_mnist.yaml"
 L1 = 1e-3

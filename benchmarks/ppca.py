@@ -22,10 +22,10 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-import train
 from benchmarks.options import add_count, check_data, make_parser
 from benchmarks.ppca_pictures import Key, draw_curves, draw_reconstructions, draw_samples
 from datamodules import MNISTDataModule
+from lit_generative import train
 from lit_models import LitPPCA
 from lit_models.functional.linear_gaussian import LinearGaussian, closed_form, log_density
 from lit_models.moments import Covariance, covariance

@@ -11,7 +11,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from matplotlib.figure import Figure
 
-import train
+from lit_generative import train
 
 EPOCHS = (1, 2, 5, 10, 25)
 # label: words of the command line

@@ -24,7 +24,7 @@ import torch._dynamo
 marks.append(("import torch._dynamo, as the first optimizer does", time.monotonic()))
 import lightning.pytorch
 marks.append(("import lightning, torchmetrics, torchvision, SciPy, matplotlib", time.monotonic()))
-import train
+from lit_generative import train
 marks.append(("import tensorboard, jsonargparse, ours", time.monotonic()))
 from benchmarks.start import Marks
 Marks.marks = marks

@@ -9,10 +9,10 @@ from pathlib import Path
 import yaml  # type: ignore[import-untyped]
 from lightning.pytorch import LightningModule, Trainer
 
-import train
 from benchmarks.bare import untrained_vae
 from benchmarks.timer import EpochTimer, TestEndStart, TestEndStop
 from benchmarks.turns import Clock, Setting
+from lit_generative import train
 from lit_models import LitGAN
 
 

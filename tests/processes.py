@@ -23,7 +23,7 @@ def _fit(words: list[str], log: str, environment: dict[str, str]) -> None:
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(file, 1)
     os.dup2(file, 2)
-    import train
+    from lit_generative import train
 
     rank_zero_only.rank = int(environment.get("RANK", 0))  # read at import, which was before
     train.main(["fit", *words])

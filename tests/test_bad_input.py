@@ -13,11 +13,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-import train
 from datamodules import DigitsDataModule
+from lit_generative import train
+from lit_generative.runs import check_experiment
 from lit_models import LitVAE, load_model
 from lit_models.networks import MLPDecoder, MLPEncoder
-from runs import check_experiment
 from tests.colour_files import write_colour_data
 from tests.conftest import Harmful, write_dataset, write_idx
 from tests.datamodules.pictures import write_picture

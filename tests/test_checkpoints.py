@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, TensorDataset
 
-import train
+from lit_generative import train
 from lit_models import LitVAE
 from tests.test_train import VAE, arguments, fit
 

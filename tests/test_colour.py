@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-import train
+from lit_generative import train
 
 GAN = [
     "--model=LitGAN",

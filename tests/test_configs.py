@@ -6,7 +6,7 @@ import pytest
 import torch
 import yaml
 
-import train
+from lit_generative import train
 from tests.processes import assert_ranks_are_equal, fit_on_two
 
 pytestmark = pytest.mark.usefixtures("short_tsne")

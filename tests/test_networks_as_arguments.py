@@ -7,8 +7,8 @@ import torch
 import yaml
 from torch import Tensor
 
-import train
 from datamodules import ImageDataModule
+from lit_generative import train
 from lit_models import LitVAE, load_model
 from lit_models.networks import ConvDecoder, ConvEncoder
 from tests.mine import MyEncoder

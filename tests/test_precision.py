@@ -6,7 +6,7 @@ import pytest
 import torch
 from lightning.pytorch.accelerators import CPUAccelerator, CUDAAccelerator, MPSAccelerator
 
-from precision import preferred_precision
+from lit_generative.precision import preferred_precision
 from tests.test_train import fit
 
 

@@ -8,12 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-import judge
-import report
-import train
 from datamodules import DigitsDataModule
+from lit_generative import judge, report, train
+from lit_generative.trained import open_run
 from lit_models import load_model
-from trained import open_run
 
 pytestmark = pytest.mark.usefixtures("short_tsne")
 SMALL = ["--samples=200", "--chain_samples=60", "--neighbours=100", "--copies=50", "--likelihood=50", "--draws=4"]

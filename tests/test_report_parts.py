@@ -11,16 +11,16 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
-import judge
 from callbacks.image_grid import image_grid
 from datamodules import DigitsDataModule
 from evaluation.of_models import measure_likelihood, measure_reconstructions
 from evaluation.of_samples import draw_samples
 from evaluation.reference import Reference
+from lit_generative import judge
+from lit_generative.measuring import Sizes, measure_beside
+from lit_generative.report_page import _picture
+from lit_generative.trained import TrainedRun, open_data
 from lit_models.functional.likelihood import LikelihoodEstimate
-from measuring import Sizes, measure_beside
-from report_page import _picture
-from trained import TrainedRun, open_data
 
 
 class Broken(nn.Module):

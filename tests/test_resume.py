@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-import train
+from lit_generative import train
 
 ADAM = "torch.optim.Adam"
 WIDTHS = ["--model.encoder.hidden_dims=[8]", "--model.decoder.hidden_dims=[8]"]

@@ -8,9 +8,9 @@ import yaml
 from lightning.pytorch import Trainer
 from lightning.pytorch.utilities import rank_zero_only
 
-import train
 from callbacks import run_folder
-from runs import find_checkpoint, root_folder, take_run_folder
+from lit_generative import train
+from lit_generative.runs import find_checkpoint, root_folder, take_run_folder
 from tests.test_train import arguments, fit
 
 

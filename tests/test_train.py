@@ -11,8 +11,8 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-import train
-from cli import GenerativeCLI
+from lit_generative import train
+from lit_generative.cli import GenerativeCLI
 from lit_models import LitVAE
 from tests.processes import assert_ranks_are_equal, fit_on_two
 

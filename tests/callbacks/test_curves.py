@@ -12,9 +12,9 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
-import train
 from callbacks import Curves, ReconstructionMSE, RunCheckpoint, SaveOnInterrupt
 from callbacks.curve_panels import MAX_PANELS, Panel, draw_panels, panels
+from lit_generative import train
 from tests.callbacks.test_callbacks import Mute, Speaks
 from tests.processes import fit_on_two
 

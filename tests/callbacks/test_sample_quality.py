@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import train
 from callbacks import SampleQuality
 from datamodules import DigitsDataModule
 from evaluation.distances import frechet_distance
+from lit_generative import train
 from lit_models import LitVAE, load_classifier
 
 

@@ -9,9 +9,9 @@ from lightning.pytorch import LightningModule, Trainer, seed_everything
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
-import train
 from datamodules import ImageDataModule
 from datamodules.augmentation import Augmentation
+from lit_generative import train
 
 
 class Ramp(ImageDataModule):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-import train
 from datamodules import CSVDataModule
+from lit_generative import train
 
 IRIS = "length,width,kind\n5.1,3.5,setosa\n6.2,2.9,virginica\n4.9,3.0,setosa\n5.9,3.2,virginica\n6.0,3.1,virginica\n"
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-import train
 from datamodules import ImageFolderDataModule
+from lit_generative import train
 from tests.datamodules.pictures import write_picture
 
 

@@ -12,11 +12,10 @@ import pytest
 import torch
 import yaml
 
-import export
-import train
+from lit_generative import export, train
+from lit_generative.trained import file_hash, open_data, open_run
 from lit_models import LitVAE, load_model
 from tests.exporting.hub import stand_in
-from trained import file_hash, open_data, open_run
 
 pytest.importorskip("safetensors", reason="the extra export is not installed")
 WIDTHS = ["--model.encoder.hidden_dims=[16]", "--model.decoder.hidden_dims=[16]"]

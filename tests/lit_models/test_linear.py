@@ -19,8 +19,8 @@ from torch.optim import SGD, Adam
 from torch.optim.lr_scheduler import StepLR
 from torch.utils.data import DataLoader, TensorDataset
 
-import train
 from datamodules import BreastCancerDataModule, DiabetesDataModule, DigitsDataModule, EncodedDataModule
+from lit_generative import train
 from lit_models import LitLinear, LitProbe, LitVAE, load_model
 from tests.lit_models.test_vae import make_trainer
 from tests.processes import assert_ranks_are_equal, fit_on_two

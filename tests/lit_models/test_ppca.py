@@ -17,9 +17,9 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 from torch.testing import assert_close
 from torch.utils.data import DataLoader
 
-import train
 from callbacks.verbs import Decodes, Encodes, HasFilters, Reconstructs, Samples, Traverses
 from datamodules import DigitsDataModule
+from lit_generative import train
 from lit_models import LitPPCA, load_model
 from lit_models.functional.linear_gaussian import closed_form, log_density, mean_log_density
 from lit_models.moments import covariance

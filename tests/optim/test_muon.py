@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-import train
+from lit_generative import train
 from lit_models import load_model
 from optim import MuonWithAdam
 from optim.muon import orthogonalize

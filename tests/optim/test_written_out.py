@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 import optim
-import train
+from lit_generative import train
 from lit_models import LitClassifier, load_model
 from lit_models.networks import ShallowConvEncoder
 from optim import Adam, Momentum, Nesterov, RMSprop

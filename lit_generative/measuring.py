@@ -18,7 +18,7 @@ from evaluation.estimate import Estimate
 from evaluation.of_models import measure_codes, measure_likelihood, measure_pixels, measure_reconstructions
 from evaluation.of_samples import SampleFigures, copy_threshold, draw_samples, measure_samples
 from evaluation.reference import Reference
-from trained import TrainedRun
+from lit_generative.trained import TrainedRun
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
-from comparison import Findings
 from evaluation.estimate import Estimate
-from measuring import Measured
+from lit_generative.comparison import Findings
+from lit_generative.measuring import Measured
 
 _PACKAGES = ("torch", "torchvision", "lightning", "torchmetrics", "scikit-learn", "numpy")
 

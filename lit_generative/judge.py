@@ -9,10 +9,10 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]
 from lightning.pytorch.utilities import rank_zero_info
 
+from lit_generative.configs import CONFIGS
+from lit_generative.trained import TrainedRun, data_hash
 from lit_models import load_classifier
-from trained import TrainedRun, data_hash
 
-CONFIGS = Path(__file__).parent / "configs"
 _EXPECTED = 0.98  # test accuracy on images like MNIST's
 _GREY, _COLOUR = "classifier_mnist.yaml", "classifier_cifar10.yaml"
 _AS_THEY_ARE = ("binarize", "augment", "train_fraction")  # what a run does to its images, a judge does not
@@ -102,7 +102,7 @@ def _settings(config: Path, run: TrainedRun, data: Any) -> dict[str, Any]:
 
 
 def _train(settings: dict[str, Any], folder: Path) -> None:
-    from train import main  # here: a report with a classifier at hand does not need the command line
+    from lit_generative.train import main  # here: a report with a classifier at hand does not need the command line
 
     config = folder / "classifier.yaml"
     config.write_text(yaml.safe_dump(settings))

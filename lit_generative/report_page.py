@@ -15,14 +15,14 @@ from callbacks.image_pairs import image_pairs
 from callbacks.interpolation import interpolate
 from callbacks.interpolation_strips import interpolation_strips
 from callbacks.picture import write_png
-from comparison import Findings
 from evaluation import words
 from evaluation.estimate import Estimate
 from evaluation.page import Column, Picture, Section, Table
 from evaluation.reference import Reference, in_parts
-from judge import doubt
-from measuring import Beside, Measured
-from report_data import parameter_count, settings, versions
+from lit_generative.comparison import Findings
+from lit_generative.judge import doubt
+from lit_generative.measuring import Beside, Measured
+from lit_generative.report_data import parameter_count, settings, versions
 
 _GRID = 20  # images of a model in a row
 _POINTS = 1000  # of a map of codes

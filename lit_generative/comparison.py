@@ -11,10 +11,10 @@ import torch
 from tqdm import tqdm
 
 from evaluation.reference import Reference
-from judge import doubt, find_classifier
+from lit_generative.judge import doubt, find_classifier
+from lit_generative.measuring import Beside, Measured, Sizes, beside_name, measure, measure_beside, sample_size
+from lit_generative.trained import TrainedRun, data_hash, file_hash, open_data, open_run, tensors_hash
 from lit_models import load_classifier
-from measuring import Beside, Measured, Sizes, beside_name, measure, measure_beside, sample_size
-from trained import TrainedRun, data_hash, file_hash, open_data, open_run, tensors_hash
 
 # what a checkpoint, its config or its data may raise; the others' report is still written
 ERRORS = (OSError, ValueError, TypeError, RuntimeError)

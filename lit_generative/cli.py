@@ -21,13 +21,13 @@ import datamodules
 import lit_models
 from callbacks import AtomicCheckpointIO, RunCheckpoint, SaveOnInterrupt, run_folder
 from callbacks.hparams_page import HParamsPage, page_settings
-from lit_models import networks
+from lit_generative.configs import config_names, with_paths
+from lit_generative.precision import preferred_precision
+from lit_generative.runs import SaveConfig, check_experiment, find_checkpoint, root_folder, take_run_folder, version_of
+from lit_models import __version__, networks
 from lit_models.loading import check_fits
 from lit_models.recipe import read_checkpoint
-from precision import preferred_precision
-from runs import SaveConfig, check_experiment, find_checkpoint, root_folder, take_run_folder, version_of
 
-CONFIGS = Path(__file__).parent / "configs"
 # what names a model, or asks for something else than a run
 _ENOUGH = ("-c", "--config", "--model", "--data", "--print_config", "-h", "--help")
 # what slows training down, given back to Lightning's own defaults
@@ -283,7 +283,9 @@ def run(args: ArgsType = None) -> GenerativeCLI:
         warnings.filterwarnings("ignore", "You are trying to `self.log..` but `Trainer.barebones=True.` is configured")
         # Mixed precision keeps the weights in 32 bits, so the size that the model summary then states is right.
         warnings.filterwarnings("ignore", "Precision .*-mixed is not supported by the model summary")
-        cli = _command_line(sys.argv[1:] if args is None else args)(
+        words = sys.argv[1:] if args is None else args
+        words = with_paths(words) if isinstance(words, list) else words
+        cli = _command_line(words)(
             LightningModule,
             LightningDataModule,
             SaveConfig,
@@ -295,7 +297,8 @@ def run(args: ArgsType = None) -> GenerativeCLI:
             load_from_checkpoint_support=False,
             seed_everything_default=0,
             trainer_defaults={"default_root_dir": "runs", "num_sanity_val_steps": 0},
-            args=args,
+            parser_kwargs={"version": __version__},
+            args=words,
         )
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         # together and here: at interpreter exit, a process that outlives the other's connection may crash
@@ -319,14 +322,10 @@ def _command_line(words: ArgsType) -> type[GenerativeCLI]:
     return OneCommand
 
 
-def _config_names() -> str:
-    return ", ".join(path.stem for path in sorted(CONFIGS.glob("*.yaml")))
-
-
 def _shortest_way() -> str:
     return (
         "a command and a config are needed. The shortest way: train.py fit --config configs/quickstart.yaml. "
-        f"Commands: fit, validate, test, predict. Configs in configs/: {_config_names()}. "
+        f"Commands: fit, validate, test, predict. Configs in configs/: {', '.join(config_names())}. "
         "Without a config, name model and data: train.py fit --model LitVAE --data DigitsDataModule"
     )
 
@@ -348,7 +347,7 @@ def _known_names() -> str:
         found = {name: getattr(room, name) for name in room.__all__}
         names = [name for name, value in found.items() if isinstance(value, type) and issubclass(value, kinds)]
         lines.append(f"--{key}: {', '.join(names)}" + (f". Options of one: --{key}.help NAME" if key in rooms else ""))
-    lines.append(f"configs/: {_config_names()}")
+    lines.append(f"configs/: {', '.join(config_names())}")
     return "\n".join(lines)
 
 

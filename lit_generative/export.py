@@ -1,0 +1,135 @@
+"""Takes a trained model away: `export.py runs/vae/version_0 --to exported/vae`."""
+
+import argparse
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import yaml  # type: ignore[import-untyped]
+
+from exporting.card import PICTURE, draw_samples_picture, figures_of, model_card
+from exporting.extras import require_packages
+from exporting.folder import check_new, new_folder
+from exporting.graphs import check_verbs, graph_of, signature, verbs_of
+from exporting.hub import push
+from exporting.onnx_file import PACKAGES, write_onnx
+from exporting.pt2_file import write_pt2
+from exporting.weights import write_weights
+from lit_generative.trained import TrainedRun, open_run
+
+FORMATS = ("safetensors", "onnx", "pt2")
+_GRAPHS = ("onnx", "pt2")
+# where things lie on the machine that trained is nobody else's concern
+_PLACES = ("data_dir", "cache_dir", "default_root_dir", "dirpath", "ckpt_path")
+
+
+def main(args: Sequence[str] | None = None) -> Path:
+    """Write a folder and say what lies in it.
+
+    Args:
+        args: words of the command line; None takes them from `sys.argv`.
+
+    Returns:
+        The folder.
+
+    Raises:
+        SystemExit: bad words, or something that cannot be written; with the reason, and nothing is left.
+
+    Example:
+        >>> main(["runs/vae_fashion_mnist/version_0", "--to", "exported/vae"])  # doctest: +SKIP
+    """
+    parser = _parser()
+    options = parser.parse_args(args)
+    folder = Path(options.to)
+    try:
+        check_new(folder)  # before anything is done
+        _check_packages(options)
+        run = open_run(options.run, options.trusted)
+        with new_folder(folder) as made:
+            said = _write(run, made, options)
+        said += [f"exported: {folder}"]
+        said += [f"pushed:   {push(folder, options.push)}"] if options.push else []
+    except (ValueError, TypeError, RuntimeError, OSError) as error:
+        parser.error(str(error))
+    print("\n".join(said))
+    return folder
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="export.py", description=__doc__)
+    parser.add_argument("run", help="run folder (best.ckpt, else last.ckpt), or a checkpoint in it")
+    parser.add_argument("--to", required=True, help="new folder")
+    parser.add_argument(
+        "--formats",
+        nargs="+",
+        choices=FORMATS,
+        default=["safetensors", "onnx"],
+        help="safetensors: weights, for load_model; onnx: a graph a verb, for any program; pt2: the same for PyTorch",
+    )
+    parser.add_argument("--verbs", nargs="+", help="what graphs are written of; all that the model has")
+    parser.add_argument("--report", default="report/report.json", help="a report.json whose figures the card shows")
+    parser.add_argument("--trusted", nargs="*", default=[], help="modules of your own that the checkpoint may name")
+    parser.add_argument("--push", metavar="OWNER/NAME", help="upload the folder to the Hugging Face Hub too")
+    return parser
+
+
+def _check_packages(options: argparse.Namespace) -> None:
+    wanted = ["safetensors"] if "safetensors" in options.formats else []
+    wanted += PACKAGES if "onnx" in options.formats else []
+    wanted += ["huggingface_hub"] if options.push else []
+    require_packages(*wanted, extra="export")
+
+
+def _write(run: TrainedRun, folder: Path, options: argparse.Namespace) -> list[str]:
+    """Fill the folder; lines that say how near the graphs are."""
+    model: Any = run.model
+    model.settle()
+    class_names = _class_names(run.config)
+    said: list[str] = []
+    if "safetensors" in options.formats:
+        facts = {"epochs": run.epochs, "class_names": class_names, "source_sha256": run.sha256}
+        write_weights(model, folder, facts)
+    signatures: list[str] = []
+    if set(_GRAPHS) & set(options.formats):
+        check_verbs(model, options.verbs or [])
+        model.float()  # graphs are of 32 bits
+        for verb in options.verbs or verbs_of(model):
+            graph = graph_of(model, verb)
+            signatures.append(signature(graph))
+            if "onnx" in options.formats:
+                distance = write_onnx(graph, folder / f"{verb}.onnx", {"signature": signatures[-1]})
+                said.append(f"{verb}.onnx: within {distance:.1g} of PyTorch")
+            if "pt2" in options.formats:
+                write_pt2(graph, folder / f"{verb}.pt2")
+    if run.config:
+        text = yaml.safe_dump(_without_places(run.config), sort_keys=False)
+        (folder / "config.yaml").write_text(text, encoding="utf-8")
+    draw_samples_picture(model, folder / PICTURE, class_names)
+    _write_card(run, folder, signatures, Path(options.report))
+    return said
+
+
+def _write_card(run: TrainedRun, folder: Path, signatures: list[str], report: Path) -> None:
+    data = str(run.config.get("data", {}).get("class_path", "")).rpartition(".")[2]
+    trained = f"{run.epochs} epoch{'s' * (run.epochs != 1)}" + (f" on {data}" if data else "")
+    files = sorted(path.name for path in folder.iterdir())
+    card = model_card(run.name, run.model, trained, files, signatures, figures_of(report, run.sha256))
+    (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def _class_names(config: dict[str, Any]) -> list[str]:
+    """Of the data's class, where it has them for all data; those of a folder of pictures are the folder's."""
+    module, _, name = str(config.get("data", {}).get("class_path", "")).rpartition(".")
+    if module.split(".")[0] != "datamodules":
+        return []
+    return [str(one) for one in getattr(import_module(module), name).class_names]
+
+
+def _without_places(config: Any) -> Any:
+    """A config without the folders of the machine that it was run on."""
+    if isinstance(config, dict):
+        return {key: _without_places(value) for key, value in config.items() if key not in _PLACES}
+    if isinstance(config, list):
+        return [_without_places(value) for value in config]
+    return Path(config).name if isinstance(config, str) and Path(config).is_absolute() else config
