@@ -32,8 +32,8 @@ def write_weights(model: Any, folder: Path, facts: dict[str, Any]) -> None:
     # safetensors takes no views and no two names of one memory
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in model.state_dict().items()}
     class_path = model.recipe["class_path"]
-    # as bytes: its own writer leaves a file that nobody else may read
-    (folder / WEIGHTS).write_bytes(save(tensors, metadata={"format": "pt", "class_path": class_path}))
+    # as bytes: its own writer leaves a file that nobody else may read. One word: of several the order is left to chance
+    (folder / WEIGHTS).write_bytes(save(tensors, metadata={"class_path": class_path}))
     config = {"format": FORMAT, "recipe": model.recipe, **_shapes(model), **facts, "versions": versions()}
     text = json.dumps(config, indent=2, ensure_ascii=False) + "\n"
     (folder / CONFIG).write_text(text, encoding="utf-8")

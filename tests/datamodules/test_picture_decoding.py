@@ -284,6 +284,14 @@ def rgba_palette() -> Image.Image:
     return image
 
 
+def pillow_reads(data: bytes) -> bool:
+    try:
+        Image.open(BytesIO(data)).load()
+    except OSError:
+        return False
+    return True
+
+
 @pytest.mark.parametrize(
     ("image", "kind", "options", "wanted"),
     [
@@ -325,6 +333,8 @@ def test_modes_come_to_colour_and_grey(
     image: Image.Image, kind: str, options: dict, wanted: tuple[int, int, int]
 ) -> None:
     data = file(image, kind, **options)
+    if (image.mode, kind) == ("YCbCr", "TIFF") and not pillow_reads(data):
+        pytest.skip("this Pillow (12.3 does so) takes its own uncompressed TIFF in YCbCr for truncated")
     np.testing.assert_allclose(decode(data, PictureFormat(1, 3, background=200)).flatten().astype(int), wanted, atol=2)
     luma = np.dot(wanted, (0.299, 0.587, 0.114))
     np.testing.assert_allclose(decode(data, PictureFormat(1, 1, background=200)).flatten(), luma, atol=2)
