@@ -1,0 +1,166 @@
+"""Choosing a picture: a test image by its number, or a file of one's own."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from torch import Tensor
+
+from playground.abilities import Abilities
+from playground.events import ONE_AT_A_TIME, in_words, picture
+from playground.pictures import PictureError, fit, read_picture, to_picture
+
+_SEEN = 200  # width in pixels of the picture that was chosen
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A picture as each model sees it, (1, C, H, W) each; None where a model sees no pictures.
+
+    Example:
+        >>> Chosen((torch.zeros(1, 1, 8, 8), None)).images[1] is None
+        True
+    """
+
+    images: tuple[Tensor | None, ...]
+
+    @property
+    def shown(self) -> Tensor:
+        """What the page shows: the picture of the first model that sees it."""
+        return next(image for image in self.images if image is not None)
+
+
+class Chooser:
+    """The controls to choose a picture with, and the picture itself.
+
+    Args:
+        models: the same picture goes to all of them.
+        name: begins the names of the controls on the page.
+        title: what the picture is for.
+        first: number of the test image, or seed of the sample, to start with.
+        asks_class: whether a class is asked for, which conditional models need.
+
+    Example:
+        >>> class Mirror:
+        ...     pass
+        >>> from lightning.pytorch import LightningModule
+        >>> class Mirror(LightningModule):
+        ...     image_shape = (1, 8, 8)
+        ...     def reconstruct(self, x, y=None):
+        ...         return x
+        >>> with gr.Blocks():
+        ...     chooser = Chooser([Abilities("mirror", Mirror())], "picture", "A picture")
+        >>> chooser.start is None  # nothing to start with: no test images, and no samples
+        True
+    """
+
+    def __init__(
+        self, models: Sequence[Abilities], name: str, title: str, first: int = 0, asks_class: bool = True
+    ) -> None:
+        self.models = models
+        self.examples = next((model.examples for model in models if model.examples is not None), None)
+        self.background = 255 if self.examples is None else self.examples.background
+        self.start, label = self._start(first)
+        self.chosen = gr.State(self.start)
+        self.shown = picture(title, f"{name}-chosen")
+        self.number: gr.Number | None = None
+        if self.examples is not None:
+            words = f"test image, 0 to {len(self.examples) - 1:,}"
+            self.number = gr.Number(min(first, len(self.examples) - 1), label=words, precision=0, elem_id=f"{name}-number")
+        conditional = [model for model in models if model.conditional]
+        self.label: gr.Dropdown | None = None
+        if conditional and asks_class:
+            names = max((model.class_names for model in conditional), key=len)
+            choices = [(name, number) for number, name in enumerate(names)]
+            self.label = gr.Dropdown(choices, value=label or 0, label="its class", elem_id=f"{name}-class")
+        self.file = gr.File(label="your picture", type="filepath", height=110, elem_id=f"{name}-file")
+        self.negative = gr.Checkbox(False, label="turn your picture's light into dark", elem_id=f"{name}-negative")
+        self.note = gr.Markdown(self._first_note(), elem_id=f"{name}-note", elem_classes="note")
+
+    @property
+    def inputs(self) -> list[Any]:
+        """The picture, and the class where one is asked for."""
+        return [self.chosen, self.label] if self.label is not None else [self.chosen]
+
+    def on_change(self, show: Callable[..., list[Any]], outputs: Sequence[Any], others: Sequence[Any] = ()) -> None:
+        """Have `show(chosen, label, *values of others)` fill `outputs` whenever picture or class change.
+
+        `chosen` is None until there is a picture, `label` None where no class is asked for.
+        """
+        own = [self.chosen, self.shown, self.note] + ([self.label] if self.label is not None else [])
+        everything = [*own, *outputs]
+
+        def answer(chosen: Chosen, label: int | None, note: str, others: tuple[Any, ...]) -> list[Any]:
+            labels = [label] if self.label is not None else []
+            return [chosen, to_picture(chosen.shown, width=_SEEN), note, *labels, *show(chosen, label, *others)]
+
+        def refused(error: PictureError) -> list[Any]:
+            return [gr.skip(), gr.skip(), str(error)] + [gr.skip()] * (len(everything) - 3)
+
+        def by_number(number: int | None, *others: Any) -> list[Any]:
+            try:
+                return answer(*self._numbered(number), "", others)
+            except PictureError as error:
+                return refused(error)
+
+        def by_file(path: str | None, negative: bool, *rest: Any) -> list[Any]:
+            label, others = (rest[0], rest[1:]) if self.label is not None else (None, rest)
+            if path is None:
+                return [gr.skip()] * len(everything)
+            try:
+                return answer(self._read(path, negative), label, "", others)
+            except PictureError as error:
+                return refused(error)
+
+        def again(chosen: Chosen | None, *rest: Any) -> list[Any]:
+            label, others = (rest[0], rest[1:]) if self.label is not None else (None, rest)
+            return show(chosen, label, *others)
+
+        event = dict(ONE_AT_A_TIME)
+        labels = [self.label] if self.label is not None else []
+        if self.number is not None:
+            self.number.input(in_words(by_number), [self.number, *others], everything, **event)
+        taken = [self.file, self.negative, *labels, *others]
+        gr.on([self.file.upload, self.negative.input], in_words(by_file), taken, everything, **event)
+        if self.label is not None:
+            self.label.input(in_words(again), [*self.inputs, *others], list(outputs), **event)
+
+    def first_picture(self) -> Any:
+        """What to show before anything was chosen."""
+        return None if self.start is None else to_picture(self.start.shown, width=_SEEN)
+
+    def _start(self, first: int) -> tuple[Chosen | None, int | None]:
+        if self.examples is not None:
+            return self._numbered(min(first, len(self.examples) - 1))
+        maker = next((model for model in self.models if model.can_sample), None)
+        if maker is None:
+            return None, None
+        label = 0 if maker.conditional else None
+        return self._for_all(maker.sample(1, first, label)), label
+
+    def _numbered(self, number: int | None) -> tuple[Chosen, int | None]:
+        assert self.examples is not None
+        if number is None or not 0 <= number < len(self.examples):
+            raise PictureError(f"there is no test image {number}: choose a number from 0 to {len(self.examples) - 1:,}")
+        return self._for_all(self.examples[int(number)]), self.examples.label(int(number))
+
+    def _read(self, path: str, negative: bool) -> Chosen:
+        data = Path(path).read_bytes()
+        return Chosen(
+            tuple(
+                read_picture(data, model.image_shape, self.background, negative) if model.image_shape else None
+                for model in self.models
+            )
+        )
+
+    def _for_all(self, image: Tensor) -> Chosen:
+        return Chosen(tuple(fit(image, model.image_shape) if model.image_shape else None for model in self.models))
+
+    def _first_note(self) -> str:
+        if self.examples is not None:
+            return ""
+        if self.start is None:
+            return "There are no test images here: choose a picture of your own."
+        return "There are no test images here: this picture is the model's own, until you choose one of yours."
