@@ -43,8 +43,6 @@ class Chooser:
         asks_class: whether a class is asked for, which conditional models need.
 
     Example:
-        >>> class Mirror:
-        ...     pass
         >>> from lightning.pytorch import LightningModule
         >>> class Mirror(LightningModule):
         ...     image_shape = (1, 8, 8)
@@ -75,7 +73,7 @@ class Chooser:
             names = max((model.class_names for model in conditional), key=len)
             choices = [(name, number) for number, name in enumerate(names)]
             self.label = gr.Dropdown(choices, value=label or 0, label="its class", elem_id=f"{name}-class")
-        self.file = gr.File(label="your picture", type="filepath", height=110, elem_id=f"{name}-file")
+        self.file = gr.File(label="your picture", type="filepath", height=140, elem_id=f"{name}-file")
         self.negative = gr.Checkbox(False, label="turn your picture's light into dark", elem_id=f"{name}-negative")
         self.note = gr.Markdown(self._first_note(), elem_id=f"{name}-note", elem_classes="note")
 

@@ -34,21 +34,24 @@ def in_words(handler: Callable[..., Any]) -> Callable[..., Any]:
     return worded
 
 
-def picture(label: str, name: str) -> gr.Image:
-    """A place for a picture that a model made.
+def picture(caption: str, name: str) -> gr.Image:
+    """A place for a picture that a model made, with words above: on it they would hide a part.
 
     Example:
-        >>> picture("samples", "samples-0").elem_id
-        'samples-0'
+        >>> with gr.Blocks():
+        ...     print(picture("samples", "samples-0").elem_id)
+        samples-0
     """
-    return gr.Image(
-        label=label,
-        elem_id=name,
-        format="png",  # without loss: a pixel on the page is the model's
-        type="pil",
-        interactive=False,
-        buttons=["download", "fullscreen"],
-        alt_text=label,
-        elem_classes="pixels",
-        min_width=200,
-    )
+    with gr.Column(min_width=200):
+        gr.Markdown(caption, elem_classes="caption")
+        return gr.Image(
+            label=caption,
+            show_label=False,
+            elem_id=name,
+            format="png",  # without loss: a pixel on the page is the model's
+            type="pil",
+            interactive=False,
+            buttons=[],
+            alt_text=caption,
+            elem_classes="pixels",
+        )

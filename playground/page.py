@@ -12,7 +12,9 @@ from playground.rooms import chain_room, picture_room, samples_room, walk_room
 
 _STYLE = """
 .pixels img { image-rendering: pixelated; width: 100%; object-fit: contain; }
-.sliders { gap: 8px; }
+.sliders { display: grid; grid-template-columns: repeat(auto-fill, minmax(220px, 1fr)); gap: 8px; }
+.sliders > * { min-width: 0 !important; }
+.caption { margin-bottom: -12px; }
 .note:not(:empty) { font-weight: 600; }
 """
 _HOUR = 3600  # seconds

@@ -15,7 +15,7 @@ WALK_STEPS = 9
 CHAINS, MOMENTS = 5, 6  # chains shown, and how many of the last steps of each
 MOST_STEPS = 1000
 _EACH = -1  # each class in turn
-_GRID, _SINGLE = 500, 280  # widths in pixels
+_GRID, _WALK, _SINGLE = 500, 1000, 280  # widths in pixels
 
 
 def samples_room(page: gr.Blocks, models: Sequence[Abilities]) -> None:
@@ -25,7 +25,7 @@ def samples_room(page: gr.Blocks, models: Sequence[Abilities]) -> None:
         >>> with gr.Blocks() as page:
         ...     samples_room(page, [])
     """
-    with gr.Row():
+    with gr.Row(equal_height=True):
         seed = gr.Number(0, label="seed", precision=0, elem_id="samples-seed", min_width=120)
         inputs: list[Any] = [seed]
         conditional = [model for model in models if model.conditional]
@@ -162,7 +162,7 @@ def walk_room(page: gr.Blocks, models: Sequence[Abilities]) -> None:
         if first is None or last is None:
             return [gr.skip()] * len(models)
         return [
-            to_picture(model.walk(first.images[number], last.images[number], WALK_STEPS, label), WALK_STEPS, _GRID)  # type: ignore[arg-type]
+            to_picture(model.walk(first.images[number], last.images[number], WALK_STEPS, label), WALK_STEPS, _WALK)  # type: ignore[arg-type]
             for number, model in enumerate(models)
         ]
 
