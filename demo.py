@@ -16,7 +16,7 @@ from playground.encoded import EncodedClassifier
 from playground.examples import Examples, read_examples
 from trained import TrainedRun, open_data, open_run
 
-_REMEDY = "start it with `uv run --extra demo demo.py {}`, or install it with `pip install \"gradio>=6,<7\"`"
+_REMEDY = 'start it with `uv run --extra demo demo.py {}`, or install it with `pip install "gradio>=6,<7"`'
 _ERRORS = (OSError, ValueError, TypeError, ImportError, RuntimeError)
 
 
@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="demo.py", description=__doc__)
     parser.add_argument("runs", nargs="+", help="run folders (best.ckpt, else last.ckpt), or checkpoints in them")
     parser.add_argument("--data_dir", help="where the data lie, if not where the runs had them")
-    parser.add_argument("--examples", help="an .npz of test images (images, bytes (N, C, H, W); labels) instead of data")
+    parser.add_argument("--examples", help=".npz of test images instead: images, bytes (N, C, H, W), and labels")
     parser.add_argument("--port", type=int, help="port of the page (the first free one from 7860 on)")
     parser.add_argument("--browser", action="store_true", help="open the browser too")
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""What one can do with a model, on tensors: asked by the verbs it answers, so that a user's own model has a page too."""
+"""What one can do with a model, on tensors; it is asked by its verbs alone, so that a user's own model works."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,12 +34,12 @@ class Unit:
 
     Attributes:
         number: its column in the code.
-        words: what its slider says.
+        words: what its slider says, with how active it is in brackets.
         least: left end of the slider, in standard deviations from the unit's mean.
         most: right end.
 
     Example:
-        >>> Unit(3, "unit 3: 2.1 nats", -3.0, 3.0).number
+        >>> Unit(3, "unit 3 (2.10)", -3.0, 3.0).number
         3
     """
 
@@ -52,9 +52,9 @@ class Unit:
 class Abilities:
     """What one can do with a model; each result depends on the arguments alone, random numbers on the seed.
 
-    All images are floats, (N, C, H, W) in [0, 1], on the CPU. The model is in eval mode and without gradients meanwhile.
-    `can_sample`, `can_reconstruct`, `can_walk`, `can_run_chains`, `can_classify` and `units` (none where units cannot be
-    moved) say what it can; `image_shape` is None where it is not known.
+    All images are floats, (N, C, H, W) in [0, 1], on the CPU. The model is in eval mode and has no gradients meanwhile.
+    `can_sample`, `can_reconstruct`, `can_walk`, `can_run_chains`, `can_classify` and `units` (none where units cannot
+    be moved) say what it can; `image_shape` is None where it is not known.
 
     The units are the most active ones. Where the model has `unit_kl` and `prior_moments`, these are those with the
     largest mean KL, and they move in standard deviations of the prior. Otherwise they are those whose codes vary most,
@@ -125,6 +125,11 @@ class Abilities:
         names = self.examples.class_names if self.examples is not None else ()
         return list(names) if len(names) == self.num_classes else [str(label) for label in range(self.num_classes)]
 
+    @property
+    def activity(self) -> str:
+        """What the units are compared by."""
+        return "the codes' standard deviation" if None in self._moments else "the KL from the prior, in nats"
+
     def sample(self, n: int, seed: int, label: int | None = None) -> Tensor:
         """New images, (n, C, H, W).
 
@@ -160,7 +165,7 @@ class Abilities:
         return dict(zip(names, shares, strict=True))
 
     def positions(self, x: Tensor, label: int | None = None) -> list[float]:
-        """Where a picture's code lies on each of `units`: standard deviations to two digits, within the slider's ends."""
+        """Where a picture's code lies on each of `units`: standard deviations, two digits, within the slider's ends."""
         with evaluation_mode(self.model):
             return self._positions(self._encode(x, label), label)
 
@@ -231,19 +236,18 @@ class Abilities:
         with evaluation_mode(self.model):
             if isinstance(self.model, Traverses):
                 activity = torch.cat([self.model.unit_kl(*part).float().cpu() for part in parts]).mean(0)  # (D,)
-                words, least, most_of = "nats", torch.full_like(activity, -EXTENT), torch.full_like(activity, EXTENT)
+                least, most_of = torch.full_like(activity, -EXTENT), torch.full_like(activity, EXTENT)
             else:
                 codes = torch.cat([self.model.encode(*part).float().cpu() for part in parts])  # type: ignore[operator]
                 mean, activity = codes.mean(0), codes.std(0, correction=0)
                 self._moments[None] = mean, activity
                 std = activity.clamp(min=1e-12)
-                words = "standard deviation"
                 least = ((codes.amin(0) - mean) / std).clamp(-EXTENT, 0)
                 most_of = ((codes.amax(0) - mean) / std).clamp(0, EXTENT)
         for number in activity.argsort(descending=True, stable=True)[:most].tolist():
             low, high = (round(float(end[number]), 2) for end in (least, most_of))
             if low < high:  # not a unit whose code is the same for all images
-                self.units.append(Unit(number, f"unit {number} ({activity[number]:.2f} {words})", low, high))
+                self.units.append(Unit(number, f"unit {number} ({activity[number]:.2f})", low, high))
 
     def _measured(self) -> tuple[Tensor | None, Tensor | None]:
         """Images to compare units on, and their labels for a conditional model."""

@@ -66,7 +66,8 @@ class Chooser:
         self.number: gr.Number | None = None
         if self.examples is not None:
             words = f"test image, 0 to {len(self.examples) - 1:,}"
-            self.number = gr.Number(min(first, len(self.examples) - 1), label=words, precision=0, elem_id=f"{name}-number")
+            start = min(first, len(self.examples) - 1)
+            self.number = gr.Number(start, label=words, precision=0, elem_id=f"{name}-number")
         conditional = [model for model in models if model.conditional]
         self.label: gr.Dropdown | None = None
         if conditional and asks_class:

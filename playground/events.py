@@ -42,8 +42,8 @@ def picture(caption: str, name: str) -> gr.Image:
         ...     print(picture("samples", "samples-0").elem_id)
         samples-0
     """
-    with gr.Column(min_width=200):
-        gr.Markdown(caption, elem_classes="caption")
+    with gr.Column(min_width=200, elem_classes="captioned"):
+        gr.Markdown(caption)
         return gr.Image(
             label=caption,
             show_label=False,

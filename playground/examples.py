@@ -63,7 +63,7 @@ class Examples:
 
 
 def read_examples(path: str | Path) -> Examples:
-    """Test images of an `.npz` file: `images`, bytes (N, C, H, W), and `labels`, (N,), and `class_names` if it has them.
+    """Test images of an `.npz` file: `images`, bytes (N, C, H, W), and `labels`, (N,), and `class_names`, if any.
 
     Raises:
         FileNotFoundError: there is no such file.

@@ -14,7 +14,7 @@ _STYLE = """
 .pixels img { image-rendering: pixelated; width: 100%; object-fit: contain; }
 .sliders { display: grid; grid-template-columns: repeat(auto-fill, minmax(220px, 1fr)); gap: 8px; }
 .sliders > * { min-width: 0 !important; }
-.caption { margin-bottom: -12px; }
+.captioned { gap: 4px; }
 .note:not(:empty) { font-weight: 600; }
 """
 _HOUR = 3600  # seconds
@@ -50,9 +50,9 @@ def build_page(
     abilities = [Abilities(*one) for one in models]
     rooms = {
         "Samples": (samples_room, [one for one in abilities if one.can_sample]),
-        "A picture": (picture_room, [one for one in abilities if one.sees_pictures]),
-        "A walk": (walk_room, [one for one in abilities if one.can_walk]),
-        "Gibbs chains": (chain_room, [one for one in abilities if one.can_run_chains]),
+        "Picture": (picture_room, [one for one in abilities if one.sees_pictures]),
+        "Walk": (walk_room, [one for one in abilities if one.can_walk]),
+        "Chains": (chain_room, [one for one in abilities if one.can_run_chains]),
     }
     # what uploads and pictures leave in the temporary folder goes after an hour, and when the page closes
     with gr.Blocks(title=title, analytics_enabled=False, delete_cache=(_HOUR, _HOUR)) as page:

@@ -177,13 +177,10 @@ def _too_large() -> str:
 
 def _flat(image: Image.Image, background: int) -> Image.Image:
     """In 8 bits, without transparency."""
-    if image.mode.startswith("I"):
-        if image.format not in (None, "PNG", "PPM", "TIFF") or image.mode == "I" and image.format == "TIFF":
-            raise PictureError("the picture has 32-bit pixels of unknown range: save it with 8 or 16 bits a channel")
-        # convert("L") would make all above 255 white
+    if image.mode == "F" or (image.mode == "I" and image.format == "TIFF"):
+        raise PictureError("the picture has 32-bit pixels of unknown range: save it with 8 or 16 bits a channel")
+    if image.mode.startswith("I"):  # of 16 bits; convert("L") would make all above 255 white
         return Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
-    if image.mode == "F":
-        raise PictureError("the picture has floating-point pixels of unknown range: save it with 8 or 16 bits a channel")
     if image.has_transparency_data:  # before resizing, which would mix hidden colours in
         above = image.convert("RGBA")
         image = Image.new("RGB", above.size, (background,) * 3)

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
+import torch
+from torch import Tensor
 
 from playground.abilities import Abilities
 from playground.choosing import Chooser, Chosen
@@ -136,7 +138,8 @@ class _SeenBy:
 
     def _make_sliders(self) -> None:
         gr.Markdown(
-            f"The {len(self.model.units)} most active units of its code, in standard deviations from the unit's mean:"
+            f"The {len(self.model.units)} most active units of its code (in brackets: {self.model.activity}), in "
+            "standard deviations from each unit's mean:"
         )
         with gr.Row(elem_classes="sliders"):
             for place, unit in enumerate(self.model.units):
@@ -194,14 +197,17 @@ def chain_room(page: gr.Blocks, models: Sequence[Abilities]) -> None:
 
     def show(number: int | None, step: int) -> list[Any]:
         at = list(range(max(1, int(step) - MOMENTS + 1), int(step) + 1))
-        pictures = [
-            to_picture(model.run_chains(CHAINS, at, number).flatten(0, 1), len(at), 60 * len(at))  # type: ignore[arg-type]
-            for model in models
-        ]
+        pictures = [to_picture(_in_places(model.run_chains(CHAINS, at, number)), MOMENTS, _GRID) for model in models]  # type: ignore[arg-type]
         seen = f"steps {at[0]} to {at[-1]}" if len(at) > 1 else f"step {at[0]}"
         return [f"{CHAINS} chains from noise, a row each; columns: {seen}, as means before the last draw.", *pictures]
 
     gr.on([page.load, seed.change, steps.change], in_words(show), [seed, steps], [words, *outputs], **ONE_AT_A_TIME)
+
+
+def _in_places(chains: Tensor) -> Tensor:
+    """Chains (n, T, C, H, W) as images row by row, with grey ones where T is less than MOMENTS."""
+    missing = chains.new_full((len(chains), MOMENTS - chains.shape[1], *chains.shape[2:]), 128 / 255)
+    return torch.cat([chains, missing], 1).flatten(0, 1)
 
 
 def _beside(models: Sequence[Abilities], name: str, label: str, stacked: bool = False) -> list[gr.Image]:

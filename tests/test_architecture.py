@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-ROOMS = ("lit_models", "datamodules", "callbacks", "optim", "evaluation", "cli", "runs", "precision")
-ROOMS += ("train", "trained", "judge", "measuring", "comparison", "report", "report_data", "report_page")
+ROOMS = ("lit_models", "datamodules", "callbacks", "optim", "evaluation", "playground", "cli", "runs", "precision")
+ROOMS += ("train", "trained", "demo", "judge", "measuring", "comparison", "report", "report_data", "report_page")
 # room: what its files may import of ours
 ALLOWED = {
     "lit_models/functional": ("lit_models.functional",),
@@ -18,6 +18,7 @@ ALLOWED = {
     "evaluation": ("evaluation",),
     "callbacks": ("callbacks", "evaluation"),
     "optim": ("optim",),
+    "playground": ("playground", "callbacks.verbs", "callbacks.evaluation_mode"),
 }
 
 
@@ -51,3 +52,13 @@ def test_the_command_line_names_no_model() -> None:
 
 def test_no_utils() -> None:
     assert not list(ROOT.glob("[!.]*/**/utils.py"))
+
+
+def test_only_the_page_needs_gradio() -> None:
+    """The extra is imported by modules of the page alone, which demo.py imports when it is there."""
+    files = [path for path in ROOT.glob("[!.]*/**/*.py") if "tests" not in path.parts] + list(ROOT.glob("*.py"))
+    asks = re.compile(r"^\s*(import|from) gradio", re.MULTILINE)
+    found = {str(path.relative_to(ROOT)) for path in files if asks.search(path.read_text())}
+    assert found == {f"playground/{name}.py" for name in ("choosing", "events", "page", "rooms")}
+    for name in ("abilities", "pictures", "examples", "encoded"):
+        assert not re.search(r"playground\.(choosing|events|page|rooms)", (ROOT / f"playground/{name}.py").read_text())
