@@ -34,7 +34,7 @@ def main(args: Sequence[str] | None = None) -> None:
     """
     given = list(sys.argv[1:] if args is None else args)
     options = _parser().parse_args(given)
-    if importlib.util.find_spec("gradio") is None:
+    if not _has_gradio():
         raise SystemExit(f"demo.py: the page needs gradio, which is not installed: {_REMEDY.format(' '.join(given))}")
     if options.port is not None and not 1 <= options.port <= 65535:
         raise SystemExit(f"demo.py: --port must be from 1 to 65535, got {options.port}: leave it out for a free one")
@@ -75,6 +75,10 @@ def serve(
     except OSError as error:
         words = f"--port {port} is in use or not allowed" if port is not None else "no port from 7860 on is free"
         raise SystemExit(f"demo.py: {words}: pass another one, such as --port 8123") from error
+
+
+def _has_gradio() -> bool:
+    return importlib.util.find_spec("gradio") is not None
 
 
 def _parser() -> argparse.ArgumentParser:

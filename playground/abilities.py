@@ -201,10 +201,20 @@ class Abilities:
             y = None if not self.conditional else self._labels(label, steps)
             return self._images(self.model.decode(torch.lerp(codes[:1], codes[1:], share), y))  # type: ignore[operator]
 
-    def run_chains(self, n: int, at: Sequence[int], seed: int) -> Tensor:
-        """Markov chains from noise at T numbers of steps, which grow, (n, T, C, H, W)."""
+    def run_chains(self, n: int, steps: int, last: int, seed: int) -> Tensor:
+        """The last T steps of Markov chains from noise, (n, T, C, H, W); T is `last`, or `steps` where these are fewer.
+
+        Every step is asked for, so that a chain of one step more goes on where this one ends: a model that is asked for
+        some may draw fewer numbers in between.
+
+        Args:
+            n: number of chains.
+            steps: how far they go, at least 1.
+            last: how many steps are returned.
+            seed: the same one gives the same chains.
+        """
         with evaluation_mode(self.model, _checked_seed(seed)):
-            return self._images(self.model.run_chains(n, list(at)))  # type: ignore[operator]
+            return self._images(self.model.run_chains(n, range(1, steps + 1))[:, -last:])  # type: ignore[operator]
 
     # -- what is found out once ---------------------------------------------------------------------------------------
 

@@ -80,7 +80,7 @@ def read_examples(path: str | Path) -> Examples:
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}: pass an .npz with images, bytes (N, C, H, W), and labels")
     try:
-        with np.load(path, allow_pickle=False) as content:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
             arrays = dict(content)
     except (ValueError, OSError, EOFError, BadZipFile, AttributeError, TypeError) as error:
         raise ValueError(f"{path} is no .npz file of arrays ({error}): write one with numpy.savez") from error

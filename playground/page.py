@@ -1,5 +1,6 @@
 """The page to touch one model, or several side by side, in the browser."""
 
+import socket
 from collections.abc import Sequence
 from typing import Any
 
@@ -87,6 +88,8 @@ def open_page(
         >>> open_page(build_page([("noise", model, None)]))  # doctest: +SKIP
         'http://127.0.0.1:7860/'
     """
+    if port is not None:
+        _check_free(host, port)
     settings: dict[str, Any] = {"ssr_mode": False, "pwa": False, "mcp_server": False, "run_history": False}
     # system fonts, since a theme's own come from the network
     theme = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
@@ -107,3 +110,10 @@ def open_page(
         print(f"the page is at {address} (Ctrl-C ends it)")
         page.block_thread()
     return address
+
+
+def _check_free(host: str, port: int) -> None:
+    """Raise an OSError where a port cannot be listened at; gradio would leave a socket open."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((host, port))

@@ -148,6 +148,8 @@ def _open(data: bytes, size: int) -> Image.Image:
     limit = Image.MAX_IMAGE_PIXELS
     if limit is not None and image.width * image.height > limit:
         raise PictureError(_too_large())
+    if image.mode == "F" or (image.mode == "I" and image.format == "TIFF"):  # older Pillow has 16-bit PNG as "I" too
+        raise PictureError("the picture has 32-bit pixels of unknown range: save it with 8 or 16 bits a channel")
     image.draft(None, (size, size))
     image.load()
     try:
@@ -177,8 +179,6 @@ def _too_large() -> str:
 
 def _flat(image: Image.Image, background: int) -> Image.Image:
     """In 8 bits, without transparency."""
-    if image.mode == "F" or (image.mode == "I" and image.format == "TIFF"):
-        raise PictureError("the picture has 32-bit pixels of unknown range: save it with 8 or 16 bits a channel")
     if image.mode.startswith("I"):  # of 16 bits; convert("L") would make all above 255 white
         return Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
     if image.has_transparency_data:  # before resizing, which would mix hidden colours in

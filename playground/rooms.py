@@ -196,9 +196,12 @@ def chain_room(page: gr.Blocks, models: Sequence[Abilities]) -> None:
     outputs = _beside(models, "chain", "chains, a row each")
 
     def show(number: int | None, step: int) -> list[Any]:
-        at = list(range(max(1, int(step) - MOMENTS + 1), int(step) + 1))
-        pictures = [to_picture(_in_places(model.run_chains(CHAINS, at, number)), MOMENTS, _GRID) for model in models]  # type: ignore[arg-type]
-        seen = f"steps {at[0]} to {at[-1]}" if len(at) > 1 else f"step {at[0]}"
+        pictures = [
+            to_picture(_in_places(model.run_chains(CHAINS, int(step), MOMENTS, number)), MOMENTS, _GRID)  # type: ignore[arg-type]
+            for model in models
+        ]
+        first = max(1, int(step) - MOMENTS + 1)
+        seen = f"steps {first} to {step}" if step > 1 else "step 1"
         return [f"{CHAINS} chains from noise, a row each; columns: {seen}, as means before the last draw.", *pictures]
 
     gr.on([page.load, seed.change, steps.change], in_words(show), [seed, steps], [words, *outputs], **ONE_AT_A_TIME)
