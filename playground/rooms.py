@@ -58,12 +58,11 @@ def picture_room(page: gr.Blocks, models: Sequence[Abilities]) -> None:
             seen = [_SeenBy(model, number, len(models) > 1) for number, model in enumerate(models)]
     outputs = [output for one in seen for output in one.outputs]
 
-    def show(chosen: Chosen | None, label: int | None) -> list[Any]:
-        return [value for one in seen for value in one.values(chosen, label)]
+    def show(chosen: Chosen | None) -> list[Any]:
+        return [value for one in seen for value in one.values(chosen)]
 
     def first() -> Any:
-        label = None if chooser.label is None else chooser.label.value
-        return _unpacked([chooser.first_picture(), *show(chooser.start, label)])
+        return _unpacked([chooser.first_picture(), *show(chooser.start)])
 
     chooser.on_change(show, outputs)
     page.load(in_words(first), None, [chooser.shown, *outputs], **ONE_AT_A_TIME)
@@ -96,11 +95,11 @@ class _SeenBy:
             if model.units:
                 self._make_sliders()
 
-    def values(self, chosen: Chosen | None, label: int | None) -> list[Any]:
+    def values(self, chosen: Chosen | None) -> list[Any]:
         """What `outputs` show."""
-        x = None if chosen is None else chosen.images[self.number]
-        if x is None:
+        if chosen is None:
             return [gr.skip()] * len(self.outputs)
+        x, label = self._seen(chosen)
         values: list[Any] = []
         words = []
         if self.model.can_reconstruct:
@@ -118,23 +117,28 @@ class _SeenBy:
         """Have the sliders and the reset button answer."""
         if not self.sliders:
             return
-        has_class = chooser.label is not None
 
-        def move(chosen: Chosen | None, *rest: Any) -> Any:
-            label, positions = (rest[0], rest[1:]) if has_class else (None, rest)
+        def move(chosen: Chosen | None, *positions: float) -> Any:
             if chosen is None:
                 return gr.skip()
-            return to_picture(self.model.move(chosen.images[self.number], positions, label), width=_SINGLE)  # type: ignore[arg-type]
+            x, label = self._seen(chosen)
+            return to_picture(self.model.move(x, positions, label), width=_SINGLE)
 
-        def reset(chosen: Chosen | None, label: int | None = None) -> Any:
+        def reset(chosen: Chosen | None) -> Any:
             if chosen is None:
-                return _unpacked([gr.skip()] * (1 + len(self.sliders)))
-            positions = self.model.positions(chosen.images[self.number], label)  # type: ignore[arg-type]
-            return _unpacked([move(chosen, *([label] if has_class else []), *positions), *positions])
+                return [gr.skip()] * (1 + len(self.sliders))
+            positions = self.model.positions(*self._seen(chosen))
+            return [move(chosen, *positions), *positions]
 
-        taken = [*chooser.inputs, *self.sliders]
+        taken = [chooser.chosen, *self.sliders]
         gr.on([slider.input for slider in self.sliders], in_words(move), taken, self.moved, **ONE_AT_A_TIME)
-        self.button.click(in_words(reset), chooser.inputs, [self.moved, *self.sliders], **ONE_AT_A_TIME)
+        self.button.click(in_words(reset), chooser.chosen, [self.moved, *self.sliders], **ONE_AT_A_TIME)
+
+    def _seen(self, chosen: Chosen) -> tuple[Tensor, int | None]:
+        """The picture as this model sees it, and its class."""
+        x = chosen.images[self.number]
+        assert x is not None  # a model that sees no pictures is not in this part
+        return x, chosen.label
 
     def _make_sliders(self) -> None:
         gr.Markdown(
@@ -161,23 +165,21 @@ def walk_room(page: gr.Blocks, models: Sequence[Abilities]) -> None:
             end = Chooser(models, "to", "to", first=_other(models), asks_class=False)
     outputs = _beside(models, "walk", "the walk", stacked=True)
 
-    def show(first: Chosen | None, label: int | None, last: Chosen | None) -> list[Any]:
+    def show(first: Chosen | None, last: Chosen | None) -> list[Any]:
         if first is None or last is None:
             return [gr.skip()] * len(models)
-        return [
-            to_picture(model.walk(first.images[number], last.images[number], WALK_STEPS, label), WALK_STEPS, _WALK)  # type: ignore[arg-type]
-            for number, model in enumerate(models)
-        ]
-
-    def from_end(last: Chosen | None, _: int | None, first: Chosen | None, label: int | None = None) -> list[Any]:
-        return show(first, label, last)
+        ends = zip(first.images, last.images, strict=True)
+        walks = (
+            model.walk(one, other, WALK_STEPS, first.label)  # type: ignore[arg-type]  # all of them see pictures
+            for model, (one, other) in zip(models, ends, strict=True)
+        )
+        return [to_picture(walk, WALK_STEPS, _WALK) for walk in walks]
 
     def opened() -> list[Any]:
-        label = None if start.label is None else start.label.value
-        return [start.first_picture(), end.first_picture(), *show(start.start, label, end.start)]
+        return [start.first_picture(), end.first_picture(), *show(start.start, end.start)]
 
     start.on_change(show, outputs, [end.chosen])
-    end.on_change(from_end, outputs, start.inputs)
+    end.on_change(lambda last, first: show(first, last), outputs, [start.chosen])
     page.load(in_words(opened), None, [start.shown, end.shown, *outputs], **ONE_AT_A_TIME)
 
 
@@ -225,7 +227,7 @@ def _beside(models: Sequence[Abilities], name: str, label: str, stacked: bool = 
 def _advance(button: gr.Button, number: Any, by: int, most: int | None = None) -> None:
     """Have a button raise a number, in the browser alone."""
     raised = f"(value) => (value ?? 0) + {by}" if most is None else f"(value) => Math.min({most}, value + {by})"
-    button.click(None, number, number, js=raised, api_visibility="private")
+    button.click(None, number, number, js=raised, trigger_mode="multiple", api_visibility="private")
 
 
 def _unpacked(values: Any) -> Any:
