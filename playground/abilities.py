@@ -1,7 +1,9 @@
 """What one can do with a model, on tensors; it is asked by its verbs alone, so that a user's own model works."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import RLock
 
 import torch
 from lightning.pytorch import LightningModule
@@ -26,6 +28,8 @@ _MEASURED = 500  # images over which units are compared
 _CHUNK = 100
 _OWN_SAMPLES = 64  # where there are no test images
 _LARGEST_SEED = 2**53  # up to which a browser's numbers are exact
+
+_LOCK = RLock()  # torch's random numbers and a model's mode belong to the whole process
 
 
 @dataclass(frozen=True)
@@ -144,7 +148,7 @@ class Abilities:
         y = None
         if self.conditional:
             y = torch.arange(n) % self.num_classes if label is None else self._labels(label, n)
-        with evaluation_mode(self.model, _checked_seed(seed)):
+        with _alone(self.model, _checked_seed(seed)):
             return self._images(self.model.sample(n, y))  # type: ignore[operator]
 
     def reconstruct(self, x: Tensor, label: int | None = None) -> tuple[Tensor, float]:
@@ -153,20 +157,20 @@ class Abilities:
         Raises:
             ValueError: a class that the model, which is conditional, does not have.
         """
-        with evaluation_mode(self.model):
+        with _alone(self.model):
             seen = self._images(self.model.reconstruct(x, self._labels(label)))  # type: ignore[operator]
         return seen, float((seen - x).square().mean())
 
     def classify(self, x: Tensor) -> dict[str, float]:
         """The probability of each class, by its name, for a picture (1, C, H, W)."""
-        with evaluation_mode(self.model):
+        with _alone(self.model):
             shares = self.model.classify(x)[0].tolist()  # type: ignore[operator]
         names = self.class_names if len(self.class_names) == len(shares) else list(map(str, range(len(shares))))
         return dict(zip(names, shares, strict=True))
 
     def positions(self, x: Tensor, label: int | None = None) -> list[float]:
         """Where a picture's code lies on each of `units`: standard deviations, two digits, within the slider's ends."""
-        with evaluation_mode(self.model):
+        with _alone(self.model):
             return self._positions(self._encode(x, label), label)
 
     def move(self, x: Tensor, positions: Sequence[float], label: int | None = None) -> Tensor:
@@ -177,7 +181,7 @@ class Abilities:
             positions: one for each of `units`. A unit whose position is the picture's own keeps its exact value.
             label: the class, for a conditional model.
         """
-        with evaluation_mode(self.model):
+        with _alone(self.model):
             code = self._encode(x, label)
             mean, std = self._scale(label)
             own = self._positions(code, label)
@@ -195,7 +199,7 @@ class Abilities:
             steps: how many images; the reconstructions at both ends are among them.
             label: the class all along the way, for a conditional model.
         """
-        with evaluation_mode(self.model):
+        with _alone(self.model):
             codes = torch.cat([self._encode(first, label), self._encode(last, label)])  # (2, D)
             share = torch.linspace(0, 1, steps).unsqueeze(1)
             y = None if not self.conditional else self._labels(label, steps)
@@ -213,7 +217,7 @@ class Abilities:
             last: how many steps are returned.
             seed: the same one gives the same chains.
         """
-        with evaluation_mode(self.model, _checked_seed(seed)):
+        with _alone(self.model, _checked_seed(seed)):
             return self._images(self.model.run_chains(n, range(1, steps + 1))[:, -last:])  # type: ignore[operator]
 
     # -- what is found out once ---------------------------------------------------------------------------------------
@@ -231,7 +235,7 @@ class Abilities:
         """Whether `classify` answers for an image: a regression does not, nor a probe, which sees codes."""
         assert self.image_shape is not None
         try:
-            with evaluation_mode(self.model):
+            with _alone(self.model):
                 self.model.classify(torch.zeros(1, *self.image_shape))  # type: ignore[operator]
         except (TypeError, ValueError, RuntimeError):
             return False
@@ -243,7 +247,7 @@ class Abilities:
         if x is None:
             return
         parts = zip(x.split(_CHUNK), [None] * len(x) if y is None else y.split(_CHUNK), strict=False)
-        with evaluation_mode(self.model):
+        with _alone(self.model):
             if isinstance(self.model, Traverses):
                 activity = torch.cat([self.model.unit_kl(*part).float().cpu() for part in parts]).mean(0)  # (D,)
                 least, most_of = torch.full_like(activity, -EXTENT), torch.full_like(activity, EXTENT)
@@ -298,6 +302,13 @@ class Abilities:
 
     def _images(self, images: Tensor) -> Tensor:
         return images.detach().float().cpu()
+
+
+@contextmanager
+def _alone(model: LightningModule, seed: int = 0) -> Iterator[None]:
+    """The model's evaluation mode, one thread at a time."""
+    with _LOCK, evaluation_mode(model, seed):
+        yield
 
 
 def _num_classes(model: LightningModule, examples: Examples | None) -> int:

@@ -1,5 +1,7 @@
 """What one can do with models, by the verbs that they answer."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from torch.testing import assert_close
@@ -58,6 +60,14 @@ def test_samples_are_those_of_the_seed_and_leave_torch_alone() -> None:
     assert torch.equal(first, torch.rand(3, 3, 6, 8))
     assert model.image_shape == (3, 6, 8)
     assert not torch.equal(first, model.sample(3, seed=8))
+
+
+def test_threads_do_not_take_each_others_random_numbers() -> None:
+    model = Abilities("vae", LitVAE((1, 8, 8), latent_dim=4).eval())
+    expected = [model.sample(4, seed) for seed in range(8)]
+    with ThreadPoolExecutor(8) as threads:
+        for _ in range(10):
+            assert all(map(torch.equal, threads.map(lambda seed: model.sample(4, seed), range(8)), expected))
 
 
 def test_a_conditional_model_gives_one_class_or_each_in_turn() -> None:
