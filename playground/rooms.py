@@ -55,7 +55,7 @@ def picture_room(page: gr.Blocks, models: Sequence[Abilities]) -> None:
         with gr.Column(scale=1, min_width=240):
             chooser = Chooser(models, "picture", "the picture")
         with gr.Column(scale=3, min_width=300), gr.Row():
-            seen = [_SeenBy(model, number, len(models) > 1) for number, model in enumerate(models)]
+            seen = [_SeenBy(model, number) for number, model in enumerate(models)]
     outputs = [output for one in seen for output in one.outputs]
 
     def show(chosen: Chosen | None) -> list[Any]:
@@ -73,14 +73,13 @@ def picture_room(page: gr.Blocks, models: Sequence[Abilities]) -> None:
 class _SeenBy:
     """What one model makes of the picture."""
 
-    def __init__(self, model: Abilities, number: int, named: bool) -> None:
+    def __init__(self, model: Abilities, number: int) -> None:
         self.model = model
         self.number = number
         self.sliders: list[gr.Slider] = []
         self.outputs: list[Any] = []
         with gr.Column(min_width=280):
-            if named:
-                gr.Markdown(f"### {model.name}")
+            gr.Markdown(f"### {model.name}")
             with gr.Row():
                 if model.can_reconstruct:
                     self.outputs.append(picture("reconstruction", f"reconstruction-{number}"))
@@ -218,10 +217,7 @@ def _in_places(chains: Tensor) -> Tensor:
 def _beside(models: Sequence[Abilities], name: str, label: str, stacked: bool = False) -> list[gr.Image]:
     """A picture for each model, side by side or below one another."""
     with gr.Column() if stacked else gr.Row():
-        return [
-            picture(label if len(models) == 1 else f"{label}: {model.name}", f"{name}-{number}")
-            for number, model in enumerate(models)
-        ]
+        return [picture(f"{label}: {model.name}", f"{name}-{number}") for number, model in enumerate(models)]
 
 
 def _advance(button: gr.Button, number: Any, by: int, most: int | None = None) -> None:
