@@ -3,6 +3,7 @@
 import argparse
 import importlib.util
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -137,4 +138,6 @@ def _test_images(run: TrainedRun, data_dir: str | None) -> Examples | None:
 
 
 if __name__ == "__main__":
+    # as Ctrl-C: the page's pictures and uploads are deleted
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     main()
