@@ -1,4 +1,4 @@
-"""Arrows between the rooms: functional <- networks <- lit_models <- lit_generative <- train; evaluation <- callbacks; no other."""
+"""Arrows between the rooms: functional <- networks <- lit_models <- lit_generative; evaluation <- callbacks; no other."""
 
 import ast
 import re
@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-ROOMS = ("lit_models", "datamodules", "callbacks", "optim", "evaluation", "exporting", "lit_generative")
-ROOMS += ("train", "report", "export")
+ROOMS = ("lit_models", "datamodules", "callbacks", "optim", "evaluation", "exporting", "playground")
+ROOMS += ("lit_generative", "train", "report", "export", "demo")
 # room: what its files may import of ours
 ALLOWED = {
     "lit_models/functional": ("lit_models.functional",),
@@ -19,6 +19,7 @@ ALLOWED = {
     "callbacks": ("callbacks", "evaluation"),
     "optim": ("optim",),
     "exporting": ("exporting", "callbacks", "lit_models"),
+    "playground": ("playground", "callbacks.verbs", "callbacks.evaluation_mode"),
 }
 
 
@@ -52,3 +53,13 @@ def test_the_command_line_names_no_model() -> None:
 
 def test_no_utils() -> None:
     assert not list(ROOT.glob("[!.]*/**/utils.py"))
+
+
+def test_only_the_page_needs_gradio() -> None:
+    """The extra is imported by modules of the page alone, which demo.py imports when it is there."""
+    files = [path for path in ROOT.glob("[!.]*/**/*.py") if "tests" not in path.parts] + list(ROOT.glob("*.py"))
+    asks = re.compile(r"^\s*(import|from) gradio", re.MULTILINE)
+    found = {str(path.relative_to(ROOT)) for path in files if asks.search(path.read_text())}
+    assert found == {f"playground/{name}.py" for name in ("choosing", "events", "page", "rooms")}
+    for name in ("abilities", "pictures", "examples", "encoded"):
+        assert not re.search(r"playground\.(choosing|events|page|rooms)", (ROOT / f"playground/{name}.py").read_text())
