@@ -39,7 +39,9 @@ def main(args: Sequence[str] | None = None) -> None:
     if options.port is not None and not 1 <= options.port <= 65535:
         raise SystemExit(f"demo.py: --port must be from 1 to 65535, got {options.port}: leave it out for a free one")
     try:
-        models = [_open(path, options) for path in options.runs]
+        models = [
+            open_for_page(path, options.data_dir, options.examples, tuple(options.trusted)) for path in options.runs
+        ]
     except _ERRORS as error:
         raise SystemExit(f"demo.py: {error}") from error
     serve(models, options.port, options.browser)
@@ -94,16 +96,32 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _open(path: str, options: argparse.Namespace) -> tuple[str, LightningModule, Examples | None]:
-    """Name, model and test images of a run."""
-    run = open_run(path, tuple(options.trusted))
+def open_for_page(
+    path: str, data_dir: str | None = None, examples: str | None = None, trusted: tuple[str, ...] = ()
+) -> tuple[str, LightningModule, Examples | None]:
+    """Name, model and test images of a run, as `playground.page.build_page` takes them; nothing is downloaded.
+
+    Args:
+        path: see `lit_generative.trained.open_run`.
+        data_dir: where the data lie now; None where they were.
+        examples: path of an `.npz` of test images that take the place of the data's.
+        trusted: modules of your own that the checkpoint may name.
+
+    Raises:
+        FileNotFoundError: a run, a checkpoint or a file is not there.
+        ValueError: the checkpoint or the file of test images is truncated, or something else.
+
+    Example:
+        >>> open_for_page("runs/vae_fashion_mnist/version_0")  # doctest: +SKIP
+    """
+    run = open_run(path, trusted)
     settings = run.config.get("data")
     arguments = dict(settings.get("init_args") or {}) if isinstance(settings, dict) else {}
     if isinstance(arguments.get("data"), dict) and "encoder" in arguments:  # codes of other data
-        run = _judging_pictures(run, arguments, tuple(options.trusted))
-    if options.examples is not None:
-        return run.name, run.model, read_examples(options.examples)
-    return run.name, run.model, _test_images(run, options.data_dir)
+        run = _judging_pictures(run, arguments, trusted)
+    if examples is not None:
+        return run.name, run.model, read_examples(examples)
+    return run.name, run.model, _test_images(run, data_dir)
 
 
 def _judging_pictures(run: TrainedRun, arguments: dict[str, Any], trusted: tuple[str, ...]) -> TrainedRun:

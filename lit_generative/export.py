@@ -15,10 +15,12 @@ from exporting.graphs import check_verbs, graph_of, signature, verbs_of
 from exporting.hub import push
 from exporting.onnx_file import PACKAGES, write_onnx
 from exporting.pt2_file import write_pt2
+from exporting.space import write_space
 from exporting.weights import write_weights
 from lit_generative.trained import TrainedRun, open_run
+from playground.encoded import EncodedClassifier
 
-FORMATS = ("safetensors", "onnx", "pt2")
+FORMATS = ("safetensors", "onnx", "pt2", "space")
 _GRAPHS = ("onnx", "pt2")
 # where things lie on the machine that trained is nobody else's concern
 _PLACES = ("data_dir", "cache_dir", "default_root_dir", "dirpath", "ckpt_path")
@@ -45,11 +47,10 @@ def main(args: Sequence[str] | None = None) -> Path:
     try:
         check_new(folder)  # before anything is done
         _check_packages(options)
-        run = open_run(options.run, options.trusted)
         with new_folder(folder) as made:
-            said = _write(run, made, options)
+            said = _write_page(made, options) if _is_space(options) else _write(made, options)
         said += [f"exported: {folder}"]
-        said += [f"pushed:   {push(folder, options.push)}"] if options.push else []
+        said += [f"pushed:   {push(folder, options.push, _is_space(options))}"] if options.push else []
     except (ValueError, TypeError, RuntimeError, OSError) as error:
         parser.error(str(error))
     print("\n".join(said))
@@ -65,24 +66,54 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         choices=FORMATS,
         default=["safetensors", "onnx"],
-        help="safetensors: weights, for load_model; onnx: a graph a verb, for any program; pt2: the same for PyTorch",
+        help="safetensors: weights, for load_model; onnx: a graph a verb, for any program; pt2: the same for PyTorch; "
+        "space, alone: the demo page as a Space of the Hub",
     )
     parser.add_argument("--verbs", nargs="+", help="what graphs are written of; all that the model has")
     parser.add_argument("--report", default="report/report.json", help="a report.json whose figures the card shows")
     parser.add_argument("--trusted", nargs="*", default=[], help="modules of your own that the checkpoint may name")
+    parser.add_argument("--data_dir", help="of a space: where the data lie, if not where the run had them")
+    parser.add_argument("--examples", help="of a space: .npz of test images instead, see demo.py")
     parser.add_argument("--push", metavar="OWNER/NAME", help="upload the folder to the Hugging Face Hub too")
     return parser
 
 
 def _check_packages(options: argparse.Namespace) -> None:
-    wanted = ["safetensors"] if "safetensors" in options.formats else []
+    if _is_space(options) and len(options.formats) > 1:
+        raise ValueError(f"--formats space is a folder of its own, got {' '.join(options.formats)}: export twice")
+    if _is_space(options):
+        require_packages("gradio", extra="demo")
+    wanted = ["safetensors"] if {"safetensors", "space"} & set(options.formats) else []
     wanted += PACKAGES if "onnx" in options.formats else []
     wanted += ["huggingface_hub"] if options.push else []
     require_packages(*wanted, extra="export")
 
 
-def _write(run: TrainedRun, folder: Path, options: argparse.Namespace) -> list[str]:
+def _is_space(options: argparse.Namespace) -> bool:
+    return "space" in options.formats
+
+
+def _write_page(folder: Path, options: argparse.Namespace) -> list[str]:
+    """Fill the folder with the page; lines that say what lies in it."""
+    from lit_generative.demo import open_for_page
+
+    if options.trusted:
+        raise ValueError(
+            f"--formats space takes no modules of your own, got --trusted {' '.join(options.trusted)}: write the page "
+            "of a model whose networks are this project's, or build one with playground.page.build_page"
+        )
+    name, model, examples = open_for_page(options.run, options.data_dir, options.examples)
+    parts = {"model": model}
+    if isinstance(model, EncodedClassifier):
+        parts = {"model": model.head, "encoder": model.encoder}
+    shown = None if examples is None else (examples.images, examples.labels, list(examples.class_names))
+    write_space(name, parts, folder, shown)
+    return [f"try it:   cd {options.to} && python app.py"]
+
+
+def _write(folder: Path, options: argparse.Namespace) -> list[str]:
     """Fill the folder; lines that say how near the graphs are."""
+    run = open_run(options.run, tuple(options.trusted))
     model: Any = run.model
     model.settle()
     class_names = _class_names(run.config)

@@ -13,7 +13,8 @@ from playground.rooms import chain_room, picture_room, samples_room, walk_room
 
 _STYLE = """
 .pixels img { image-rendering: pixelated; width: 100%; object-fit: contain; }
-.sliders { display: grid; grid-template-columns: repeat(auto-fill, minmax(220px, 1fr)); gap: 8px; }
+.sliders, .sliders > .form { display: grid; grid-template-columns: repeat(auto-fill, minmax(220px, 1fr)); gap: 8px; }
+.sliders > .form { grid-column: 1 / -1; width: 100%; background: none; }
 .sliders > * { min-width: 0 !important; }
 .captioned { gap: 4px; }
 .note:not(:empty) { font-weight: 600; }

@@ -1,4 +1,4 @@
-"""Arrows between the rooms: functional <- networks <- lit_models <- lit_generative; evaluation <- callbacks; no other."""
+"""Arrows between the rooms: functional <- networks <- lit_models <- lit_generative; evaluation <- callbacks."""
 
 import ast
 import re
