@@ -1,0 +1,89 @@
+"""The console command, and the wheel that brings it."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import lit_models
+from lit_generative import train
+from lit_generative.command import main
+from lit_generative.configs import CONFIGS, config_names, summary, with_paths
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_every_config_has_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["configs"])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == config_names()
+    assert len(lines) == len(list((ROOT / "configs").glob("*.yaml")))
+    for name in config_names():
+        assert 10 < len(summary(name)) < 300, name
+
+
+def test_a_config_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["configs", "quickstart"])
+    assert capsys.readouterr().out.strip() == (CONFIGS / "quickstart.yaml").read_text().strip()
+    with pytest.raises(SystemExit, match="there is no config quickstarts: lit-generative configs lists them"):
+        main(["configs", "quickstarts"])
+
+
+def test_version_and_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--version"])
+    assert capsys.readouterr().out == f"{lit_models.__version__}\n"
+    main([])
+    assert "usage: lit-generative COMMAND" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="0"):
+        train.main(["--version"])
+    assert lit_models.__version__ in capsys.readouterr().out
+
+
+def test_a_config_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = str(CONFIGS / "quickstart.yaml")
+    for words in (["--config", "quickstart"], ["--config=quickstart"], ["-c", "quickstart"]):
+        assert with_paths(["fit", *words])[-1].removeprefix("--config=") == known
+    other = ["fit", "--config", "other.yaml", "--experiment", "quickstart", "--model", "quickstart"]
+    assert with_paths(other) == other
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "quickstart").write_text("mine")
+    assert with_paths(["fit", "--config", "quickstart"])[-1] == "quickstart"
+
+
+def test_the_other_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("report", "export", "demo"):
+        with pytest.raises(SystemExit, match="0"):
+            main([name, "--help"])
+        assert f"usage: {name}.py" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("uv") is None, reason="uv builds the wheel")
+def test_the_wheel_trains_the_quick_start_from_an_empty_folder(tmp_path: Path) -> None:
+    def run(*words: str | Path, cwd: Path = tmp_path, **environment: str) -> str:
+        known = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "VIRTUAL_ENV")}
+        done = subprocess.run(
+            list(map(str, words)), cwd=cwd, env=known | environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    run("uv", "build", "--wheel", "--out-dir", tmp_path / "wheels", ROOT)
+    (wheel,) = (tmp_path / "wheels").glob("*.whl")
+    assert wheel.name == f"lit_generative-{lit_models.__version__}-py3-none-any.whl"
+    run("uv", "venv", "--python", sys.executable, tmp_path / "env")
+    run("uv", "pip", "install", "--python", tmp_path / "env/bin/python", f"{wheel}[export]")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    program = tmp_path / "env/bin/lit-generative"
+    assert run(program, "--version", cwd=empty) == f"{lit_models.__version__}\n"
+    assert "quickstart " in run(program, "configs", cwd=empty)
+    said = run(program, "fit", "--config", "quickstart", "--trainer.max_epochs", "2", cwd=empty)
+    assert "best checkpoint: runs/quickstart/version_0/checkpoints/best.ckpt" in said
+    run(program, "export", "runs/quickstart/version_0", "--to", "out", "--formats", "safetensors", cwd=empty)
+    loads = "import lit_models, evaluation, datamodules, callbacks; print(lit_models.load_model('out').latent_dim)"
+    assert run(tmp_path / "env/bin/python", "-c", loads, cwd=empty) == "8\n"
+    assert {path.name for path in empty.iterdir()} == {"runs", "out"}
