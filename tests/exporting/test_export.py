@@ -71,6 +71,7 @@ def test_an_exported_folder_is_opened_as_a_run_is(run: Path, tmp_path: Path) -> 
     assert (again / "model.safetensors").read_bytes() == (tmp_path / "cvae/model.safetensors").read_bytes()
 
 
+@pytest.mark.slow
 def test_the_config_trains_again_and_says_no_place(run: Path, tmp_path: Path) -> None:
     folder = weights_alone(run, tmp_path / "cvae")
     assert str(run.parent.parent) not in (folder / "config.yaml").read_text()
@@ -203,6 +204,7 @@ assert "torch" not in sys.modules
 """
 
 
+@pytest.mark.slow
 def test_a_program_without_torch_makes_the_same_samples(run: Path, tmp_path: Path) -> None:
     np = pytest.importorskip("numpy")
     pytest.importorskip("onnxruntime", reason="the extra export is not installed")
@@ -268,6 +270,7 @@ def test_addresses() -> None:
             load_model(address)
 
 
+@pytest.mark.slow
 def test_a_model_of_one_s_own_network_is_trusted_by_name(tmp_path: Path) -> None:
     words = ["--model=LitVAE", "--model.encoder=tests.mine.MyEncoder", "--data=DigitsDataModule"]
     words += [f"--trainer.default_root_dir={tmp_path}", "--trainer.max_epochs=1", "--trainer.limit_train_batches=1"]

@@ -93,6 +93,7 @@ def test_every_verb_of_every_model(name: str, tmp_path: Path) -> None:
             assert torch.allclose(ours, theirs, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_graph_in_onnxruntime_at_a_batch_it_was_not_made_at(tmp_path: Path) -> None:
     import onnxruntime
 
@@ -120,6 +121,7 @@ def test_a_graph_that_differs_is_deleted(tmp_path: Path, monkeypatch: pytest.Mon
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_of_a_graph_that_compares_draws_one_example_may_differ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Draws(nn.Module):
         def forward(self, *uniform: Tensor) -> Tensor:
@@ -151,6 +153,7 @@ class Branches(nn.Module):
 
 
 @pytest.mark.parametrize("write", [write_onnx, write_pt2])
+@pytest.mark.slow
 def test_a_network_that_branches_on_values(tmp_path: Path, write: Callable[[Graph, Path], Any]) -> None:
     graph = Graph("encode", Branches(), lambda n: {"images": images(n)}, ["codes"])
     with pytest.raises(ValueError, match=r"encode cannot be written as a graph: .* Leave it out of --verbs"):
