@@ -3,6 +3,8 @@
 import hashlib
 import shutil
 import tempfile
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -106,4 +108,6 @@ def _train(settings: dict[str, Any], folder: Path) -> None:
 
     config = folder / "classifier.yaml"
     config.write_text(yaml.safe_dump(settings))
-    main(["fit", f"--config={config}", f"--trainer.default_root_dir={folder}"])
+    words = [f"--config={config}", f"--trainer.default_root_dir={folder}", "--trainer.enable_model_summary=false"]
+    with redirect_stdout(StringIO()):  # a run says where it lies, and this one is moved to where it is kept
+        main(["fit", *words])
