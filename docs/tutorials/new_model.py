@@ -5,7 +5,9 @@
 #
 # The project has an RBM of real pixels. This one has binary pixels v and binary hidden units h (Smolensky, 1986; Hinton, 2002):
 #
-# $$p(v, h) = \frac{1}{Z} \exp\big(b^\top v + a^\top h + h^\top W v\big), \qquad F(v) = -b^\top v - \sum_j \log\Big(1 + e^{a_j + (W v)_j}\Big)$$
+# $$p(v, h) = \frac{1}{Z} \exp\big(b^\top v + a^\top h + h^\top W v\big),$$
+#
+# $$F(v) = -b^\top v - \sum_j \log\Big(1 + e^{a_j + (W v)_j}\Big)$$
 #
 # F is the free energy: p(v) = exp(-F(v)) / Z. Given v the hidden units are independent, and given h the pixels are. So the model
 # answers all three verbs: `encode` gives p(h = 1 | v), `reconstruct` goes there and back, `sample` runs a Markov chain.
