@@ -2,6 +2,7 @@
 
 import re
 import runpy
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,38 @@ def test_the_example_is_short_and_stands_on_its_page() -> None:
     example = (DOCS / "examples" / "own_encoder.py").read_text()
     assert len(example.splitlines()) < 40
     assert f"```python\n{example}```" in (DOCS / "own_network.md").read_text()
+
+
+def python_blocks(page: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
+
+
+def test_a_network_of_ones_own() -> None:
+    names: dict[str, Any] = {}
+    exec(python_blocks("own_network.md")[0], names)
+    model = LitVAE((1, 8, 8), encoder=partial(names["MyEncoder"], width=32))
+    assert model.encode(torch.rand(3, 1, 8, 8)).shape == (3, 20)
+
+
+def test_a_model_of_ones_own() -> None:
+    names: dict[str, Any] = {}
+    exec(python_blocks("own_model.md")[0], names)
+    model = names["LinearAutoencoder"]((1, 8, 8), latent_dim=5)
+    x = torch.rand(3, 1, 8, 8)
+    model.step(x, None, "train").backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+    assert (model.encode(x).shape, model.reconstruct(x).shape, model.sample(2).shape) == (
+        (3, 5),
+        (3, 1, 8, 8),
+        (2, 1, 8, 8),
+    )
+
+
+def test_a_loader_of_ones_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    usual = {"accelerator": "cpu", "enable_progress_bar": False, "fast_dev_run": True}
+    monkeypatch.setattr(lightning, "Trainer", partial(lightning.Trainer, **usual))
+    exec(python_blocks("own_data.md")[0], {})
 
 
 @pytest.mark.parametrize("page", sorted([DOCS.parent / "README.md", *DOCS.rglob("*.md")]), ids=lambda path: path.stem)
