@@ -69,6 +69,10 @@ def test_a_model_of_ones_own() -> None:
     )
 
 
+# the page's loader is for training alone, and has no worker processes
+@pytest.mark.filterwarnings(
+    "ignore:You defined a `validation_step`", "ignore:The 'train_dataloader' does not have many"
+)
 def test_a_loader_of_ones_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     usual = {"accelerator": "cpu", "enable_progress_bar": False, "fast_dev_run": True}
