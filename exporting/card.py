@@ -115,7 +115,7 @@ def model_card(
         # vae
     """
     kind = type(model)
-    what = (kind.__doc__ or "").strip().splitlines()[0] if kind.__doc__ else ""
+    what = (kind.__doc__ or "").strip().partition("\n")[0]
     parts = [
         f"---\nlibrary_name: lit-generative\ntags:\n- pytorch\n- {kind.__name__}\n---\n",
         f"# {name}\n",

@@ -4,13 +4,13 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Context with an empty folder beside `path`, which takes its place at the end; after an error nothing is left.
+    """Context with an empty folder, whose files are at `path` at the end; after an error nothing is left.
 
     Args:
         path: is not there, or an empty folder.
@@ -24,16 +24,26 @@ def new_folder(path: Path) -> Iterator[Path]:
         1
     """
     check_new(path)
+    path = path.resolve()  # a link stays one
+    is_there = path.exists()  # then it stays: it may be where a shell stands, or a disk of its own
+    missing = [parent for parent in path.parents if not parent.exists()]
     path.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    made = Path(tempfile.mkdtemp(dir=path if is_there else path.parent, prefix=".export."))
     try:
         yield made
-        made.chmod(0o777 & ~_umask())  # mkdtemp's is the owner's alone
-        if path.exists():
-            path.rmdir()
-        made.rename(path)
-    finally:
+        if is_there:
+            for part in made.iterdir():
+                part.rename(path / part.name)
+        else:
+            made.chmod(0o777 & ~_umask())  # mkdtemp's is the owner's alone
+            made.rename(path)
+    except BaseException:
         shutil.rmtree(made, ignore_errors=True)
+        with suppress(OSError):  # somebody else's files are in it meanwhile
+            for parent in missing:
+                parent.rmdir()
+        raise
+    shutil.rmtree(made, ignore_errors=True)
 
 
 def check_new(path: Path) -> None:
@@ -49,7 +59,7 @@ def check_new(path: Path) -> None:
         raise ValueError(f"--to must be a new or empty folder, and {nearest} is a file: pass another")
     if nearest == path and any(path.iterdir()):
         raise ValueError(f"--to must be a new or empty folder, and {path} holds files: pass another")
-    if not os.access(nearest if nearest != path else path.absolute().parent, os.W_OK | os.X_OK):
+    if not os.access(nearest, os.W_OK | os.X_OK):
         raise ValueError(f"--to {path} cannot be made, {nearest} may not be written to: pass another")
 
 

@@ -153,6 +153,17 @@ def signature(graph: Graph) -> str:
     return f"`{graph.verb}`: {'; '.join(inputs)} -> {', '.join(f'`{name}`' for name in graph.outputs)}"
 
 
+def reason(error: BaseException) -> str:
+    """The first line of what went wrong underneath.
+
+    Example:
+        >>> reason(AssertionError())
+        'AssertionError'
+    """
+    cause = error.__cause__ or error
+    return (str(cause).strip().splitlines() or [type(cause).__name__])[0].rstrip(".")
+
+
 def _gibbs_graph(model: Any) -> Graph:
     pixels, units = torch.Size(model.image_shape).numel(), model.encode(torch.zeros(1, *model.image_shape)).shape[1]
 

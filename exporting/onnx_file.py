@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from exporting.extras import require_packages
-from exporting.graphs import Graph
+from exporting.graphs import Graph, reason
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 _TRACED_AT = 3  # 0 and 1 would be taken for constants
@@ -74,17 +74,11 @@ def _export(graph: Graph, path: Path) -> None:
             )
         except torch.onnx.errors.OnnxExporterError as error:
             raise ValueError(
-                f"{graph.verb} cannot be written as a graph: {_reason(error)}. Leave it out of --verbs, or write its "
+                f"{graph.verb} cannot be written as a graph: {reason(error)}. Leave it out of --verbs, or write its "
                 "network without Python branches on values of tensors"
             ) from error
     assert program is not None  # it is with dynamo=True
     program.save(path, external_data=False)
-
-
-def _reason(error: BaseException) -> str:
-    """The first line of what went wrong underneath."""
-    cause = error.__cause__ or error
-    return (str(cause).strip().splitlines() or [type(cause).__name__])[0].rstrip(".")
 
 
 def _compare(graph: Graph, path: Path) -> float:
@@ -98,6 +92,11 @@ def _compare(graph: Graph, path: Path) -> float:
         found = session.run(graph.outputs, {name: value.numpy() for name, value in inputs.items() if name in known})
         with torch.no_grad():
             ours = graph.module(*inputs.values())
+        if not all(output.isfinite().all() for output in (ours if isinstance(ours, tuple) else (ours,))):
+            raise ValueError(
+                f"{graph.verb} gives values that are not finite numbers: the model's training may have diverged, take "
+                "an earlier checkpoint"
+            )
         pairs = list(zip(ours if isinstance(ours, tuple) else (ours,), map(torch.from_numpy, found), strict=True))
         agrees = torch.stack([_agrees(*pair) for pair in pairs]).all(0)  # (n,)
         distances = torch.stack([(one - other).abs().flatten(1).amax(1) for one, other in pairs]).amax(0)  # (n,)
@@ -115,4 +114,4 @@ def _agrees(ours: Tensor, theirs: Tensor) -> Tensor:
     """Which examples do, (N,)."""
     if ours.shape != theirs.shape:
         raise ValueError(f"the ONNX graph gives {tuple(theirs.shape)} where PyTorch gives {tuple(ours.shape)}")
-    return torch.isclose(ours, theirs, rtol=_RTOL, atol=_ATOL, equal_nan=True).flatten(1).all(1)
+    return torch.isclose(ours, theirs, rtol=_RTOL, atol=_ATOL).flatten(1).all(1)

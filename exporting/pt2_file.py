@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from exporting.graphs import Graph
+from exporting.graphs import Graph, reason
 
 
 def write_pt2(graph: Graph, path: Path) -> None:
@@ -33,6 +33,6 @@ def write_pt2(graph: Graph, path: Path) -> None:
     except Exception as error:
         path.unlink(missing_ok=True)
         raise ValueError(
-            f"{graph.verb} cannot be written as a graph: {str(error).splitlines()[0]}. Leave it out of --verbs, or "
+            f"{graph.verb} cannot be written as a graph: {reason(error)}. Leave it out of --verbs, or "
             "write its network without Python branches on values of tensors"
         ) from error

@@ -1,5 +1,6 @@
 """A folder that runs the demo page as a Gradio Space of the Hugging Face Hub, or anywhere else."""
 
+import json
 import shutil
 from collections.abc import Mapping
 from importlib import import_module
@@ -27,6 +28,7 @@ _APP = '''"""The page of a model of lit-generative."""
 import os
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.chdir(os.path.dirname(os.path.abspath(__file__)))
 
 from lit_models import load_model
 from playground.encoded import EncodedClassifier
@@ -44,7 +46,7 @@ if __name__ == "__main__":
 '''
 
 _CARD = """---
-title: {name}
+title: {title}
 sdk: gradio
 sdk_version: {gradio}
 app_file: app.py
@@ -91,7 +93,7 @@ def write_space(
     (folder / "requirements.txt").write_text("".join(lines))
     (folder / "app.py").write_text(_APP.format(name=name), encoding="utf-8")
     kind = type(models["model"]).__name__
-    card = _CARD.format(name=name.replace("/", " "), gradio=version("gradio"), kind=kind)
+    card = _CARD.format(title=json.dumps(name.replace("/", " ")), gradio=version("gradio"), kind=kind)
     (folder / "README.md").write_text(card, encoding="utf-8")
 
 

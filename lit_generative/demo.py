@@ -13,6 +13,7 @@ from lightning.pytorch import LightningModule
 
 from lit_generative.trained import TrainedRun, open_data, open_run
 from lit_models import load_model
+from lit_models.exported import is_exported
 from playground.encoded import EncodedClassifier
 from playground.examples import Examples, read_examples
 
@@ -91,7 +92,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, help="port of the page (the first free one from 7860 on)")
     parser.add_argument("--browser", action="store_true", help="open the browser too")
     parser.add_argument(
-        "--trusted", action="append", default=[], metavar="MODULE", help="module of yours that checkpoints may name"
+        "--trusted",
+        action="extend",
+        nargs="+",
+        default=[],
+        metavar="MODULE",
+        help="module of yours that checkpoints may name",
     )
     return parser
 
@@ -128,7 +134,7 @@ def _judging_pictures(run: TrainedRun, arguments: dict[str, Any], trusted: tuple
     """A run on codes as one on pictures: the encoder comes before the model, and the data are the encoder's."""
     encoder = arguments["encoder"]
     checkpoint = (encoder.get("init_args") or {}).get("checkpoint") if isinstance(encoder, dict) else None
-    if checkpoint is None or not Path(checkpoint).is_file():
+    if checkpoint is None or not (is_exported(checkpoint) or Path(checkpoint).is_file()):
         raise FileNotFoundError(
             f"{run.name} judges codes, and the checkpoint of its encoder is not there: {checkpoint}. Put it back, or "
             "write its path into data.init_args.encoder of the run's config.yaml"
@@ -148,7 +154,7 @@ def _test_images(run: TrainedRun, data_dir: str | None) -> Examples | None:
         if not data.has_split("test"):
             raise ValueError(f"{type(data).__name__} has no test split")
         images, labels = data.split("test")
+        return Examples(images, labels if data.num_classes else None, data.class_names or ())
     except Exception as error:  # the page does without them, whatever is the matter with somebody's data
         print(f"{run.name}: the page has no test images to choose from ({error}). --data_dir or --examples names some")
         return None
-    return Examples(images, labels if data.num_classes else None, data.class_names or ())

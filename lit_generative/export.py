@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 from importlib import import_module
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import yaml  # type: ignore[import-untyped]
@@ -18,12 +18,14 @@ from exporting.pt2_file import write_pt2
 from exporting.space import write_space
 from exporting.weights import write_weights
 from lit_generative.trained import TrainedRun, open_run
+from playground.abilities import Abilities
 from playground.encoded import EncodedClassifier
 
 FORMATS = ("safetensors", "onnx", "pt2", "space")
 _GRAPHS = ("onnx", "pt2")
 # where things lie on the machine that trained is nobody else's concern
-_PLACES = ("data_dir", "cache_dir", "default_root_dir", "dirpath", "ckpt_path")
+# loggers have accounts and keys too
+_PLACES = ("data_dir", "cache_dir", "default_root_dir", "dirpath", "save_dir", "ckpt_path", "logger")
 
 
 def main(args: Sequence[str] | None = None) -> Path:
@@ -71,7 +73,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--verbs", nargs="+", help="what graphs are written of; all that the model has")
     parser.add_argument("--report", default="report/report.json", help="a report.json whose figures the card shows")
-    parser.add_argument("--trusted", nargs="*", default=[], help="modules of your own that the checkpoint may name")
+    parser.add_argument(
+        "--trusted", action="extend", nargs="+", default=[], help="modules of your own that the checkpoint may name"
+    )
     parser.add_argument("--data_dir", help="of a space: where the data lie, if not where the run had them")
     parser.add_argument("--examples", help="of a space: .npz of test images instead, see demo.py")
     parser.add_argument("--push", metavar="OWNER/NAME", help="upload the folder to the Hugging Face Hub too")
@@ -81,6 +85,8 @@ def _parser() -> argparse.ArgumentParser:
 def _check_packages(options: argparse.Namespace) -> None:
     if _is_space(options) and len(options.formats) > 1:
         raise ValueError(f"--formats space is a folder of its own, got {' '.join(options.formats)}: export twice")
+    if options.verbs and not set(_GRAPHS) & set(options.formats):
+        raise ValueError(f"--verbs are of graphs, got --formats {' '.join(options.formats)}: add onnx or pt2")
     if _is_space(options):
         require_packages("gradio", extra="demo")
     wanted = ["safetensors"] if {"safetensors", "space"} & set(options.formats) else []
@@ -103,6 +109,7 @@ def _write_page(folder: Path, options: argparse.Namespace) -> list[str]:
             "of a model whose networks are this project's, or build one with playground.page.build_page"
         )
     name, model, examples = open_for_page(options.run, options.data_dir, options.examples)
+    Abilities(name, model, examples)  # raises where the page could show nothing
     parts = {"model": model}
     if isinstance(model, EncodedClassifier):
         parts = {"model": model.head, "encoder": model.encoder}
@@ -163,4 +170,7 @@ def _without_places(config: Any) -> Any:
         return {key: _without_places(value) for key, value in config.items() if key not in _PLACES}
     if isinstance(config, list):
         return [_without_places(value) for value in config]
-    return Path(config).name if isinstance(config, str) and Path(config).is_absolute() else config
+    if not isinstance(config, str):
+        return config
+    path = PureWindowsPath(config.removeprefix("file://"))  # which takes / for \\ too
+    return path.name if path.root or path.parts[:1] in (("..",), ("~",)) else config

@@ -28,6 +28,7 @@ class TrainedRun:
         epochs: how many it was trained for.
         config: `config.yaml` as plain data; {} where the checkpoint lies alone.
         model: on the CPU, in eval mode, without gradients.
+        trusted: modules whose classes its data may name, beside this project's; None for any, of a run of one's own.
 
     Example:
         >>> TrainedRun("vae/version_0", Path("best.ckpt"), 20, {}, LightningModule()).name
@@ -39,6 +40,7 @@ class TrainedRun:
     epochs: int
     config: dict[str, Any]
     model: LightningModule
+    trusted: tuple[str, ...] | None = None
 
     @property
     def sha256(self) -> str:
@@ -82,15 +84,24 @@ def open_run(path: str | Path, trusted: tuple[str, ...] = ()) -> TrainedRun:
 
 
 def _open_exported(path: str | Path, trusted: tuple[str, ...]) -> TrainedRun:
-    folder = fetch(str(path)) if str(path).startswith(HUB) else Path(path)
+    folder = fetch(str(path)) if str(path).startswith(HUB) else Path(path).resolve()
     name = str(path).removeprefix(HUB) if str(path).startswith(HUB) else folder.name
     epochs = int(read_config(folder).get("epochs", 0))
-    return TrainedRun(name, folder / WEIGHTS, epochs, _config_in(folder), load_model(folder, trusted=trusted))
+    model = load_model(folder, trusted=trusted)
+    return TrainedRun(name, folder / WEIGHTS, epochs, _config_in(folder), model, trusted)
 
 
 def _config_in(folder: Path) -> dict[str, Any]:
     path = folder / "config.yaml"
-    return (yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None) or {}
+    if not path.is_file():
+        return {}
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is truncated, or no YAML: put it back, or pass a checkpoint elsewhere") from error
+    if not isinstance(config, dict):
+        raise ValueError(f"{path} is no config of train.py, which maps names to values")
+    return {key: value for key, value in config.items() if value is not None}
 
 
 def open_data(run: TrainedRun, data_dir: str | None = None) -> LightningDataModule:
@@ -103,7 +114,8 @@ def open_data(run: TrainedRun, data_dir: str | None = None) -> LightningDataModu
         data_dir: where the files lie now; None where they were.
 
     Raises:
-        ValueError: the run has no config; its data are no images, or a class that cannot be made.
+        ValueError: the run has no config; its data are no images, or a class that cannot be made; an exported folder
+            names one that is not trusted.
 
     Example:
         >>> config = {"data": {"class_path": "datamodules.DigitsDataModule"}}
@@ -116,6 +128,9 @@ def open_data(run: TrainedRun, data_dir: str | None = None) -> LightningDataModu
         raise ValueError(
             f"{run.checkpoint} lies in no run folder with a config.yaml, so its data are not known: pass a run folder"
         )
+    modules = ("datamodules", "lit_models", *(run.trusted or ()))
+    if run.trusted is not None:
+        _check_named(settings, modules)  # before anything is imported
     arguments = dict(settings.get("init_args") or {})
     if data_dir is not None and "data_dir" in arguments:
         arguments["data_dir"] = data_dir
@@ -124,7 +139,10 @@ def open_data(run: TrainedRun, data_dir: str | None = None) -> LightningDataModu
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(LightningDataModule, "data")
     wanted = {"data": {"class_path": settings["class_path"], "init_args": arguments}}
-    data = parser.instantiate(parser.parse_object(wanted)).data
+    parsed = parser.parse_object(wanted)
+    if run.trusted is not None:
+        _check_named(parsed.as_dict(), modules)  # again: a string may name a class too
+    data = parser.instantiate(parsed).data
     if not hasattr(data, "image_shape"):
         raise ValueError(
             f"{run.name} was trained on {settings['class_path']}, which holds no images: it has no pictures"
@@ -132,6 +150,23 @@ def open_data(run: TrainedRun, data_dir: str | None = None) -> LightningDataModu
     data.prepare_data()
     data.setup("fit")
     return data
+
+
+def _check_named(settings: Any, modules: tuple[str, ...]) -> None:
+    """Raise a ValueError where a stranger's config names a class outside some modules, or trusts modules itself."""
+    if isinstance(settings, list):
+        for value in settings:
+            _check_named(value, modules)
+    if isinstance(settings, dict):
+        named = [str(settings["class_path"])] if "class_path" in settings else []
+        for name in named + list(map(str, settings.get("trusted") or [])):
+            if not any(name == module or name.startswith(f"{module}.") for module in modules):
+                raise ValueError(
+                    f"the config names {name} for its data, which is in none of the modules {list(modules)}: if you "
+                    f"know it and trust it, pass --trusted {name.split('.')[0]}"
+                )
+        for value in settings.values():
+            _check_named(value, modules)
 
 
 def file_hash(path: Path) -> str:

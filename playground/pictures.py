@@ -180,7 +180,7 @@ def _too_large() -> str:
 def _flat(image: Image.Image, background: int) -> Image.Image:
     """In 8 bits, without transparency."""
     if image.mode.startswith("I"):  # of 16 bits; convert("L") would make all above 255 white
-        return Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
+        return Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8))
     if image.has_transparency_data:  # before resizing, which would mix hidden colours in
         above = image.convert("RGBA")
         image = Image.new("RGB", above.size, (background,) * 3)

@@ -219,6 +219,65 @@ def test_a_program_without_torch_makes_the_same_samples(run: Path, tmp_path: Pat
     assert torch.allclose(theirs, model.sample_from(noise, y), rtol=1e-4, atol=1e-5)
 
 
+def test_a_stranger_s_config_runs_no_code(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = weights_alone(run, tmp_path / "cvae")
+    (tmp_path / "stranger.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    monkeypatch.syspath_prepend(tmp_path)
+    encoder = {"class_path": "lit_models.load_model", "init_args": {"checkpoint": "hf://a/b", "trusted": ["stranger"]}}
+    inner = {"data": {"class_path": "datamodules.DigitsDataModule"}, "encoder": encoder}
+    for data in ({"class_path": "stranger.Data"}, {"class_path": "datamodules.EncodedDataModule", "init_args": inner}):
+        (folder / "config.yaml").write_text(yaml.safe_dump({"data": data}))
+        with pytest.raises(ValueError, match=r"the config names stranger.* pass --trusted stranger"):
+            open_data(open_run(folder))
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [("data: {a: [", "config.yaml is truncated, or no YAML"), ("- 1", "is no config of train.py")]
+)
+def test_a_spoiled_config_of_a_run(
+    run: Path, tmp_path: Path, text: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = shutil.copytree(run, tmp_path / "cvae" / "version_0")
+    (copy / "config.yaml").write_text(text)
+    assert words in refused(capsys, str(copy), f"--to={tmp_path / 'new'}", "--formats=safetensors")
+    (copy / "config.yaml").write_text("data: null")
+    weights_alone(copy, tmp_path / "new")
+
+
+def test_folders_that_are_there(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to("empty")
+    weights_alone(run, tmp_path / "link")
+    assert (tmp_path / "empty" / "config.json").is_file()
+    assert [path.name for path in (tmp_path / "empty").glob(".*")] == []
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    weights_alone(run.absolute(), Path("."))
+    assert Path("config.json").is_file()
+    assert open_run(".").name == "here"
+
+
+def test_parents_that_were_made_go_too(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "no.json").write_text("{}")
+    words = [f"--to={tmp_path / 'a' / 'b' / 'new'}", "--formats=safetensors", f"--report={tmp_path / 'no.json'}"]
+    refused(capsys, str(run), *words)
+    assert not (tmp_path / "a").exists()
+
+
+def test_places_and_keys_stay_at_home() -> None:
+    config = {
+        "trainer": {"logger": {"api_key": "secret"}, "max_epochs": 3},
+        "data": {"class_path": "datamodules.CSVDataModule", "init_args": {"path": "/home/a/b.csv"}},
+        "others": ["C:\\Users\\a\\c.csv", "file:///home/a/d", "../a/e", "~/f", "runs/g", 1],
+    }
+    assert export._without_places(config) == {
+        "trainer": {"max_epochs": 3},
+        "data": {"class_path": "datamodules.CSVDataModule", "init_args": {"path": "b.csv"}},
+        "others": ["c.csv", "d", "e", "f", "runs/g", 1],
+    }
+
+
 LOAD = """
 import sys
 import torch

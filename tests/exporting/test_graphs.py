@@ -161,6 +161,17 @@ def test_a_network_that_branches_on_values(tmp_path: Path, write: Callable[[Grap
     assert not list(tmp_path.iterdir())
 
 
+def test_a_model_that_diverged(tmp_path: Path) -> None:
+    class Diverged(nn.Module):
+        def forward(self, *x: Tensor) -> Tensor:
+            return x[0] * float("nan")
+
+    graph = Graph("encode", Diverged(), lambda n: {"images": images(n)}, ["codes"])
+    with pytest.raises(ValueError, match="encode gives values that are not finite numbers"):
+        write_onnx(graph, tmp_path / "encode.onnx")
+    assert not list(tmp_path.iterdir())
+
+
 def test_verbs_that_a_model_lacks() -> None:
     with pytest.raises(ValueError, match="LitClassifier has no graph of sample: choose --verbs from encode classify"):
         check_verbs(ready("classifier"), ["encode", "sample"])

@@ -1,5 +1,6 @@
 """The demo page as a folder that runs by itself."""
 
+import ast
 import os
 import socket
 import subprocess
@@ -10,10 +11,11 @@ from urllib.request import urlopen
 
 import pytest
 import torch
+import yaml  # type: ignore[import-untyped]
 
 from datamodules import DigitsDataModule
 from lit_generative import export
-from lit_models import LitClassifier, LitProbe, LitVAE, load_model
+from lit_models import LitClassifier, LitLinear, LitProbe, LitVAE, load_model
 from playground.examples import read_examples
 from tests.test_demo import save_run
 
@@ -68,6 +70,23 @@ def test_what_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
         assert not (tmp_path / "space").exists()
 
 
+def test_a_run_of_any_name(tmp_path: Path) -> None:
+    name = """we'ird "q" : # {x} - [ä"""
+    run = save_run(tmp_path / name / "version_0", LitVAE((1, 28, 28), latent_dim=2), None)
+    folder = space(run, tmp_path / "space")
+    matter = yaml.safe_load((folder / "README.md").read_text(encoding="utf-8").split("\n---\n")[0])
+    assert matter["title"] == f"{name} version_0"
+    ast.parse((folder / "app.py").read_text(encoding="utf-8"))
+
+
+def test_a_model_without_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = save_run(tmp_path / "linear/version_0", LitLinear((5,)), None)
+    with pytest.raises(SystemExit):
+        space(run, tmp_path / "space")
+    assert "has nothing that this page can show" in capsys.readouterr().err
+    assert not (tmp_path / "space").exists()
+
+
 @pytest.mark.slow
 def test_the_folder_serves_its_page_without_the_project(tmp_path: Path) -> None:
     run = save_run(tmp_path / "vae/version_0", LitVAE((1, 28, 28), latent_dim=2), {"data": DIGITS})
@@ -76,7 +95,7 @@ def test_the_folder_serves_its_page_without_the_project(tmp_path: Path) -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | {"PORT": str(port)}
-    with subprocess.Popen([sys.executable, "app.py"], cwd=folder, env=environment) as page:
+    with subprocess.Popen([sys.executable, str(folder / "app.py")], cwd=tmp_path, env=environment) as page:
         try:
             assert "vae/version_0" in _answer(f"http://127.0.0.1:{port}/", page)
         finally:
