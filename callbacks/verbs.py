@@ -215,7 +215,7 @@ class RunsChains(Protocol):
 
 @runtime_checkable
 class SamplesFromNoise(Protocol):
-    """Makes samples of noise that is drawn beforehand: `sample(n, y)` is `sample_from(draw_noise(n), y)`.
+    """Makes samples of noise that is drawn beforehand; a model with something to `settle` is settled before.
 
     Example:
         >>> class Model:

@@ -76,11 +76,13 @@ def figures_of(report: Path, sha256: str) -> list[str]:
     try:
         content = json.loads(report.read_text(encoding="utf-8"))
         ours = [model for model in content["models"] if model["sha256"] == sha256]
+        return _rows(ours[0]) if ours else []
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"--report {report} is no report.json that report.py wrote") from error
-    if not ours:
-        return []
-    found, likelihood = ours[0]["figures"], ours[0].get("likelihood") or {}
+
+
+def _rows(ours: dict[str, Any]) -> list[str]:
+    found, likelihood = ours["figures"], ours.get("likelihood") or {}
     lines = []
     for key, words, factor, digits, unit in _FIGURES:
         if key in found:

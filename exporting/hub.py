@@ -2,16 +2,41 @@
 
 from pathlib import Path
 
-from exporting.extras import require_packages
+from lit_models.extras import require_packages
+
+_GONE = ["*.onnx", "*.pt2", "*.png", "*.yaml"]
 
 
-def push(folder: Path, name: str, is_space: bool = False) -> str:
+def check_name(name: str) -> None:
+    """Raise a ValueError where a name is no OWNER/NAME that the Hub takes.
+
+    Example:
+        >>> check_name("vae")
+        Traceback (most recent call last):
+        ValueError: --push takes OWNER/NAME, such as someone/vae, got vae
+    """
+    require_packages("huggingface_hub", extra="export")
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    try:
+        validate_repo_id(name)
+    except HFValidationError as error:
+        raise ValueError(f"--push {name}: {error}") from error
+    if name.count("/") != 1:
+        raise ValueError(f"--push takes OWNER/NAME, such as someone/vae, got {name}")
+
+
+def push(folder: Path, name: str, is_space: bool = False, private: bool = False) -> str:
     """Upload a folder to a repository on the Hub, which is made where there is none; its address.
+
+    Graphs and pictures that lie there from an earlier export, and are not uploaded again, are deleted.
 
     Args:
         folder: what is uploaded, as one commit.
         name: `OWNER/NAME`.
         is_space: make a Gradio Space, not a model.
+        private: of a repository that is made: for its owner alone.
 
     Raises:
         RuntimeError: huggingface_hub is not installed.
@@ -28,9 +53,13 @@ def push(folder: Path, name: str, is_space: bool = False) -> str:
     kind = "space" if is_space else "model"
     try:
         api = HfApi(library_name="lit-generative")
-        made = api.create_repo(name, repo_type=kind, exist_ok=True, space_sdk="gradio" if is_space else None)
+        made = api.create_repo(
+            name, repo_type=kind, exist_ok=True, private=private, space_sdk="gradio" if is_space else None
+        )
         # the name as the Hub has it
-        api.upload_folder(folder_path=folder, repo_id=made.repo_id, repo_type=kind, commit_message="Upload")
+        api.upload_folder(
+            folder_path=folder, repo_id=made.repo_id, repo_type=kind, commit_message="Upload", delete_patterns=_GONE
+        )
     except (HfHubHTTPError, HFValidationError, LocalTokenNotFoundError, httpx.HTTPError, OSError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ValueError(

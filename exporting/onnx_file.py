@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from exporting.extras import require_packages
 from exporting.graphs import Graph, reason
+from lit_models.extras import require_packages
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 _TRACED_AT = 3  # 0 and 1 would be taken for constants
@@ -51,9 +51,12 @@ def write_onnx(graph: Graph, path: Path, metadata: Mapping[str, str] | None = No
         onnx.save(content, path)
         onnx.checker.check_model(path, full_check=True)
         return _compare(graph, path)
-    except BaseException:
+    except Exception as error:
         path.unlink(missing_ok=True)
-        raise
+        if isinstance(error, ValueError | OSError):
+            raise
+        # what the checker and the runtime raise is of many types
+        raise ValueError(f"the ONNX graph of {graph.verb} was deleted, it does not work: {reason(error)}") from error
 
 
 def _export(graph: Graph, path: Path) -> None:

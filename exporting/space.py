@@ -1,6 +1,7 @@
 """A folder that runs the demo page as a Gradio Space of the Hugging Face Hub, or anywhere else."""
 
 import json
+import platform
 import shutil
 from collections.abc import Mapping
 from importlib import import_module
@@ -11,8 +12,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from exporting.extras import require_packages
 from exporting.weights import write_weights
+from lit_models.extras import require_packages
 
 # what the page and the model import of ours
 _ROOMS = ("callbacks", "evaluation", "lit_models", "optim", "playground")
@@ -22,6 +23,7 @@ _PACKAGES = (
 )
 _EXTRAS = {"jsonargparse": "[signatures]"}
 EXAMPLES = 100
+_PYTHON = ".".join(platform.python_version_tuple()[:2])
 
 _APP = '''"""The page of a model of lit-generative."""
 
@@ -50,7 +52,7 @@ title: {title}
 sdk: gradio
 sdk_version: {gradio}
 app_file: app.py
-python_version: "3.11"
+python_version: "{python}"
 ---
 
 The page of a {kind} of lit-generative: `pip install -r requirements.txt gradio=={gradio} && python app.py`.
@@ -93,7 +95,7 @@ def write_space(
     (folder / "requirements.txt").write_text("".join(lines))
     (folder / "app.py").write_text(_APP.format(name=name), encoding="utf-8")
     kind = type(models["model"]).__name__
-    card = _CARD.format(title=json.dumps(name.replace("/", " ")), gradio=version("gradio"), kind=kind)
+    card = _CARD.format(title=json.dumps(name.replace("/", " ")), gradio=version("gradio"), kind=kind, python=_PYTHON)
     (folder / "README.md").write_text(card, encoding="utf-8")
 
 

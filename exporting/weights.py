@@ -6,9 +6,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from exporting.extras import require_packages
 from lit_models import __version__
 from lit_models.exported import CONFIG, FORMAT, WEIGHTS
+from lit_models.extras import require_packages
 
 
 def write_weights(model: Any, folder: Path, facts: dict[str, Any]) -> None:

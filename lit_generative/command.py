@@ -1,5 +1,6 @@
 """The console command `lit-generative`: train.py's commands, and report, export, demo and configs beside them."""
 
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -43,6 +44,8 @@ def main(args: Sequence[str] | None = None) -> None:
     elif command == "configs":
         _print_configs(words[1:])
     elif command in _PROGRAMS:
+        if args is None:
+            signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: nothing half-written is left
         import_module(f"lit_generative.{command}").main(words[1:])
     else:
         from lit_generative.train import hide_absent_gpu
@@ -55,6 +58,8 @@ def main(args: Sequence[str] | None = None) -> None:
 
 def _print_configs(names: Sequence[str]) -> None:
     known = config_names()
+    if set(names) & {"-h", "--help"}:
+        names = ()
     if unknown := [name for name in names if name not in known]:
         raise SystemExit(f"there is no config {unknown[0]}: lit-generative configs lists them")
     if names:

@@ -3,6 +3,7 @@
 import argparse
 import importlib.util
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,7 +14,7 @@ from lightning.pytorch import LightningModule
 
 from lit_generative.trained import TrainedRun, open_data, open_run
 from lit_models import load_model
-from lit_models.exported import is_exported
+from lit_models.exported import ENCODER, is_exported
 from playground.encoded import EncodedClassifier
 from playground.examples import Examples, read_examples
 
@@ -36,7 +37,7 @@ def main(args: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if args is None else args)
     options = _parser().parse_args(given)
     if not _has_gradio():
-        raise SystemExit(f"demo.py: the page needs gradio, which is not installed: {_REMEDY.format(' '.join(given))}")
+        raise SystemExit(f"demo.py: the page needs gradio, which is not installed: {_REMEDY.format(shlex.join(given))}")
     if options.port is not None and not 1 <= options.port <= 65535:
         raise SystemExit(f"demo.py: --port must be from 1 to 65535, got {options.port}: leave it out for a free one")
     try:
@@ -134,6 +135,9 @@ def _judging_pictures(run: TrainedRun, arguments: dict[str, Any], trusted: tuple
     """A run on codes as one on pictures: the encoder comes before the model, and the data are the encoder's."""
     encoder = arguments["encoder"]
     checkpoint = (encoder.get("init_args") or {}).get("checkpoint") if isinstance(encoder, dict) else None
+    beside = run.checkpoint.parent / ENCODER
+    if is_exported(beside):  # which a probe takes along
+        checkpoint = beside
     if checkpoint is None or not (is_exported(checkpoint) or Path(checkpoint).is_file()):
         raise FileNotFoundError(
             f"{run.name} judges codes, and the checkpoint of its encoder is not there: {checkpoint}. Put it back, or "

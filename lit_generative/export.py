@@ -1,6 +1,7 @@
 """Takes a trained model away: `export.py runs/vae/version_0 --to exported/vae`."""
 
 import argparse
+import shlex
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path, PureWindowsPath
@@ -9,15 +10,17 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]
 
 from exporting.card import PICTURE, draw_samples_picture, figures_of, model_card
-from exporting.extras import require_packages
 from exporting.folder import check_new, new_folder
 from exporting.graphs import check_verbs, graph_of, signature, verbs_of
-from exporting.hub import push
+from exporting.hub import check_name, push
 from exporting.onnx_file import PACKAGES, write_onnx
 from exporting.pt2_file import write_pt2
 from exporting.space import write_space
 from exporting.weights import write_weights
 from lit_generative.trained import TrainedRun, open_run
+from lit_models import load_model
+from lit_models.exported import ENCODER, is_exported
+from lit_models.extras import require_packages
 from playground.abilities import Abilities
 from playground.encoded import EncodedClassifier
 
@@ -52,7 +55,7 @@ def main(args: Sequence[str] | None = None) -> Path:
         with new_folder(folder) as made:
             said = _write_page(made, options) if _is_space(options) else _write(made, options)
         said += [f"exported: {folder}"]
-        said += [f"pushed:   {push(folder, options.push, _is_space(options))}"] if options.push else []
+        said += [f"pushed:   {push(folder, options.push, _is_space(options), options.private)}"] if options.push else []
     except (ValueError, TypeError, RuntimeError, OSError) as error:
         parser.error(str(error))
     print("\n".join(said))
@@ -79,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data_dir", help="of a space: where the data lie, if not where the run had them")
     parser.add_argument("--examples", help="of a space: .npz of test images instead, see demo.py")
     parser.add_argument("--push", metavar="OWNER/NAME", help="upload the folder to the Hugging Face Hub too")
+    parser.add_argument("--private", action="store_true", help="of a repository that --push makes: for you alone")
     return parser
 
 
@@ -87,11 +91,14 @@ def _check_packages(options: argparse.Namespace) -> None:
         raise ValueError(f"--formats space is a folder of its own, got {' '.join(options.formats)}: export twice")
     if options.verbs and not set(_GRAPHS) & set(options.formats):
         raise ValueError(f"--verbs are of graphs, got --formats {' '.join(options.formats)}: add onnx or pt2")
+    if (options.data_dir or options.examples) and not _is_space(options):
+        raise ValueError("--data_dir and --examples are of a space: leave them out, or add --formats space")
+    if options.push:
+        check_name(options.push)
     if _is_space(options):
         require_packages("gradio", extra="demo")
     wanted = ["safetensors"] if {"safetensors", "space"} & set(options.formats) else []
     wanted += PACKAGES if "onnx" in options.formats else []
-    wanted += ["huggingface_hub"] if options.push else []
     require_packages(*wanted, extra="export")
 
 
@@ -115,7 +122,7 @@ def _write_page(folder: Path, options: argparse.Namespace) -> list[str]:
         parts = {"model": model.head, "encoder": model.encoder}
     shown = None if examples is None else (examples.images, examples.labels, list(examples.class_names))
     write_space(name, parts, folder, shown)
-    return [f"try it:   cd {options.to} && python app.py"]
+    return [f"try it:   python {shlex.quote(str(Path(options.to) / 'app.py'))}"]
 
 
 def _write(folder: Path, options: argparse.Namespace) -> list[str]:
@@ -140,6 +147,9 @@ def _write(folder: Path, options: argparse.Namespace) -> list[str]:
                 said.append(f"{verb}.onnx: within {distance:.1g} of PyTorch")
             if "pt2" in options.formats:
                 write_pt2(graph, folder / f"{verb}.pt2")
+    if encoder := _encoder_of(run):
+        (folder / ENCODER).mkdir()
+        write_weights(load_model(encoder, trusted=tuple(options.trusted)), folder / ENCODER, {})
     if run.config:
         text = yaml.safe_dump(_without_places(run.config), sort_keys=False)
         (folder / "config.yaml").write_text(text, encoding="utf-8")
@@ -154,6 +164,16 @@ def _write_card(run: TrainedRun, folder: Path, signatures: list[str], report: Pa
     files = sorted(path.name for path in folder.iterdir())
     card = model_card(run.name, run.model, trained, files, signatures, figures_of(report, run.sha256))
     (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def _encoder_of(run: TrainedRun) -> str | None:
+    """Checkpoint of the model whose codes this one judges, where it is one and there."""
+    arguments = run.config.get("data", {}).get("init_args") or {}
+    encoder = arguments.get("encoder")
+    checkpoint = (encoder.get("init_args") or {}).get("checkpoint") if isinstance(encoder, dict) else None
+    if is_exported(run.checkpoint.parent / ENCODER):
+        return str(run.checkpoint.parent / ENCODER)
+    return str(checkpoint) if checkpoint and (is_exported(checkpoint) or Path(checkpoint).is_file()) else None
 
 
 def _class_names(config: dict[str, Any]) -> list[str]:

@@ -80,7 +80,9 @@ def open_run(path: str | Path, trusted: tuple[str, ...] = ()) -> TrainedRun:
     folder = checkpoint.absolute().parent.parent
     model = load_model(checkpoint, trusted=trusted)
     epochs = int(read_checkpoint(checkpoint).get("epoch", -1)) + 1
-    return TrainedRun(f"{folder.parent.name}/{folder.name}", checkpoint, epochs, _config_in(folder), model)
+    alone = checkpoint.absolute().parent.name != "checkpoints"
+    name = checkpoint.stem if alone else f"{folder.parent.name}/{folder.name}"
+    return TrainedRun(name, checkpoint, epochs, _config_in(folder), model)
 
 
 def _open_exported(path: str | Path, trusted: tuple[str, ...]) -> TrainedRun:

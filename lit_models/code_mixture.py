@@ -106,9 +106,14 @@ class CodeMixture(nn.Module):
         """Codes, (n, D), of given noise: `race` picks each code's component."""
         means, factors = wide(self.means), wide(self.factors)
         chosen = exponential_race(wide(self.weights), noise["race"])  # (n,)
-        # each z by every component's matrix, (n, K, D): less memory than a matrix for each code
-        turned = torch.einsum("nd,ked->nke", noise["z"], factors)
-        return means[chosen] + turned.gather(1, chosen[:, None, None].expand(-1, -1, means.shape[1])).squeeze(1)
+        if torch.compiler.is_exporting():  # a graph cannot ask which components were chosen: by every one's matrix
+            turned = torch.einsum("nd,ked->nke", noise["z"], factors)
+            return means[chosen] + turned.gather(1, chosen[:, None, None].expand(-1, -1, means.shape[1])).squeeze(1)
+        codes = means[chosen]
+        for component in chosen.unique().tolist():  # a matrix each, where one for each code would fill the memory
+            own = chosen == component
+            codes[own] += noise["z"][own] @ factors[component].T
+        return codes
 
 
 def draw_evenly(batches: Iterable[Tensor], n: int) -> Tensor:

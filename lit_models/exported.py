@@ -1,14 +1,16 @@
 """Exported models: a folder with `config.json` and `model.safetensors`, here or on the Hugging Face Hub."""
 
 import json
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from lit_models.extras import require_packages
+
 HUB = "hf://"
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
+ENCODER = "encoder"  # folder of the model whose codes this one judges
 FORMAT = 1  # of config.json; a change that older versions cannot read takes the next number
 
 
@@ -63,9 +65,11 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not isinstance(config, dict) or not isinstance(config.get("format"), int):
         raise ValueError(f"{path} is no config of this project: it has no format number")
     if config["format"] > FORMAT:
+        versions = config.get("versions")
+        newer = versions.get("lit-generative") if isinstance(versions, dict) else None
         raise ValueError(
             f"{path} has format {config['format']}, and this version reads up to {FORMAT}: load it with "
-            f"lit-generative {config.get('versions', {}).get('lit-generative', 'of a later date')}"
+            f"lit-generative {newer or 'of a later date'}"
         )
     return config
 
@@ -89,13 +93,14 @@ def fetch(address: str) -> Path:
     name, _, revision = address.removeprefix(HUB).partition("@")
     if name.count("/") != 1 or not all(name.split("/")):
         raise ValueError(f"an address on the Hub is {HUB}OWNER/NAME or {HUB}OWNER/NAME@REVISION, got {address}")
-    _require("huggingface_hub")
+    require_packages("huggingface_hub", extra="export")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
         # no graphs, which load_model has no use for
-        return Path(snapshot_download(name, revision=revision or None, allow_patterns=["*.json", "*.yaml", WEIGHTS]))
+        wanted = [CONFIG, WEIGHTS, "config.yaml", f"{ENCODER}/*"]
+        return Path(snapshot_download(name, revision=revision or None, allow_patterns=wanted))
     except (HfHubHTTPError, LocalEntryNotFoundError) as error:
         raise FileNotFoundError(
             f"{address} cannot be fetched: {str(error).strip().splitlines()[0]} Check the name, that you are logged in "
@@ -104,7 +109,7 @@ def fetch(address: str) -> Path:
 
 
 def _read_weights(path: Path) -> dict[str, Tensor]:
-    _require("safetensors")
+    require_packages("safetensors", extra="export")
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -114,8 +119,3 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except SafetensorError as error:
         raise ValueError(f"{path} is truncated, or no safetensors file ({error}): export the model again") from error
-
-
-def _require(package: str) -> None:
-    if find_spec(package) is None:
-        raise RuntimeError(f"{package} is not installed: uv run --extra export ..., or pip install {package}")

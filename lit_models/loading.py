@@ -51,7 +51,12 @@ def load_model(checkpoint: str | Path, trained: bool = True, trusted: Sequence[s
         raise ValueError(
             f"{checkpoint} names {recipe['class_path']} as its model, which is no lit_models.base.BaseModule"
         )
-    model: BaseModule = make()
+    try:
+        model: BaseModule = make()
+    except TypeError as error:
+        if "argument" not in str(error):
+            raise
+        raise ValueError(f"{checkpoint} names arguments that do not fit {recipe['class_path']}: {error}") from error
     _load_weights(model, content["state_dict"], checkpoint)
     return model.eval().requires_grad_(False) if trained else model.untrained()
 

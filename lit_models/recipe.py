@@ -86,8 +86,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     if path.is_dir():
         raise FileNotFoundError(
-            f"{path} is a folder: pass a checkpoint in it, such as {path / 'checkpoints' / 'best.ckpt'}, or a folder "
-            "that export.py wrote"
+            f"{path} is a folder: pass a checkpoint in it, such as {path / 'checkpoints' / 'best.ckpt'}. A folder that "
+            "export.py wrote holds a model without the state of its training, which load_model reads"
         )
     if not path.is_file():
         last = path.with_name("last.ckpt")

@@ -48,6 +48,8 @@ class _Handler(BaseHTTPRequestHandler):
             )
         elif match := re.match(r"/api/models/([^/]+/[^/]+)/commit/", self.path):
             for line in map(json.loads, body.splitlines()):
+                if line["key"] == "deletedFile":
+                    self.files[match[1]].pop(line["value"]["path"])
                 if line["key"] == "file":
                     self.files[match[1]][line["value"]["path"]] = base64.b64decode(line["value"]["content"])
             self.answer(

@@ -184,10 +184,10 @@ def test_a_place_that_may_not_be_written_to(run: Path, tmp_path: Path, monkeypat
 def test_what_is_not_installed(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("exporting.extras.find_spec", lambda package: None if package == "onnxscript" else True)
+    monkeypatch.setattr("lit_models.extras.find_spec", lambda package: None if package == "onnxscript" else True)
     words = refused(capsys, str(run), f"--to={tmp_path / 'new'}")
     assert "onnxscript is not installed: uv run --extra export ..., or pip install onnxscript" in words
-    monkeypatch.setattr("lit_models.exported.find_spec", lambda package: None)
+    monkeypatch.setattr("lit_models.extras.find_spec", lambda package: None)
     with pytest.raises(RuntimeError, match="safetensors is not installed: uv run --extra export"):
         load_model(weights_alone(run, tmp_path / "cvae"))
 
@@ -308,6 +308,10 @@ def test_to_the_hub_and_back(run: Path, tmp_path: Path) -> None:
         assert sent["model.safetensors"] == (tmp_path / "cvae/model.safetensors").read_bytes()
         done = program("-c", LOAD, str(samples), cwd=tmp_path, **environment, **home)
         assert done.returncode == 0, done.stderr
+        repositories["someone/cvae"]["classify.onnx"] = b"of another model"
+        shutil.rmtree(tmp_path / "cvae")
+        assert program(*words, "--push=someone/cvae", cwd=tmp_path, **environment, **home).returncode == 0
+        assert "classify.onnx" not in sent
         missing = program("-c", LOAD.replace("someone/cvae", "someone/else"), str(samples), cwd=tmp_path, **environment)
         assert "FileNotFoundError: hf://someone/else cannot be fetched" in missing.stderr
         shutil.rmtree(tmp_path / "cvae")
@@ -321,6 +325,33 @@ def test_to_the_hub_and_back(run: Path, tmp_path: Path) -> None:
     # the stand-in is gone: what was fetched stays
     done = program("-c", LOAD, str(samples), cwd=tmp_path, **{**environment, "HF_HUB_OFFLINE": "1"}, **home)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_name_that_the_hub_does_not_take(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, words in (("vae", "--push takes OWNER/NAME, such as someone/vae, got vae"), ("a b/c", "--push a b/c:")):
+        assert words in refused(capsys, str(run), f"--to={tmp_path / 'new'}", "--formats=safetensors", f"--push={name}")
+        assert not list(tmp_path.iterdir())
+
+
+def test_words_that_would_do_nothing(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    weights = [str(run), f"--to={tmp_path / 'new'}", "--formats=safetensors"]
+    assert "--verbs are of graphs, got --formats safetensors" in refused(capsys, *weights, "--verbs=sample")
+    assert "--data_dir and --examples are of a space" in refused(capsys, *weights, "--data_dir=data")
+
+
+def test_a_checkpoint_alone_has_its_file_s_name(run: Path, tmp_path: Path) -> None:
+    shutil.copy(run / "checkpoints/best.ckpt", tmp_path / "mine.ckpt")
+    assert open_run(tmp_path / "mine.ckpt").name == "mine"
+    assert open_run(run / "checkpoints/best.ckpt").name == "cvae/version_0"
+
+
+def test_a_recipe_without_an_argument(run: Path, tmp_path: Path) -> None:
+    folder = weights_alone(run, tmp_path / "cvae")
+    config = json.loads((folder / "config.json").read_text())
+    del config["recipe"]["init_args"]["image_shape"]
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=r"names arguments that do not fit .*LitVAE: .*missing .* 'image_shape'"):
+        load_model(folder)
 
 
 def test_addresses() -> None:

@@ -2,6 +2,7 @@
 
 import ast
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import yaml  # type: ignore[import-untyped]
 
 from datamodules import DigitsDataModule
 from lit_generative import export
+from lit_generative.demo import open_for_page
 from lit_models import LitClassifier, LitLinear, LitProbe, LitVAE, load_model
 from playground.examples import read_examples
 from tests.test_demo import save_run
@@ -56,6 +58,11 @@ def test_a_probe_takes_its_encoder_along(tmp_path: Path) -> None:
     folder = space(probe, tmp_path / "space")
     assert isinstance(load_model(folder / "model"), LitProbe)
     assert isinstance(load_model(folder / "encoder"), LitClassifier)
+    exported = export.main([probe, f"--to={tmp_path / 'exported'}", "--formats=safetensors"])
+    shutil.rmtree(tmp_path / "classifier")
+    _, model, examples = open_for_page(str(exported))  # by the encoder that lies in the folder
+    assert examples is not None
+    assert model.classify(examples.first(3)).shape == (3, 10)
 
 
 def test_what_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
