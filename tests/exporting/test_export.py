@@ -187,9 +187,10 @@ def test_what_is_not_installed(
     monkeypatch.setattr("lit_models.extras.find_spec", lambda package: None if package == "onnxscript" else True)
     words = refused(capsys, str(run), f"--to={tmp_path / 'new'}")
     assert "onnxscript is not installed: uv run --extra export ..., or pip install onnxscript" in words
+    folder = weights_alone(run, tmp_path / "cvae")
     monkeypatch.setattr("lit_models.extras.find_spec", lambda package: None)
     with pytest.raises(RuntimeError, match="safetensors is not installed: uv run --extra export"):
-        load_model(weights_alone(run, tmp_path / "cvae"))
+        load_model(folder)
 
 
 WITHOUT_TORCH = """
