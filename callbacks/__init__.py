@@ -11,6 +11,7 @@ from callbacks.filter_grid import FilterGrid
 from callbacks.interpolation import Interpolation
 from callbacks.latent_traversal import LatentTraversal
 from callbacks.latent_tsne import LatentTSNE
+from callbacks.picture import PictureCallback, new_figure
 from callbacks.reconstruction_grid import ReconstructionGrid
 from callbacks.reconstruction_mse import ReconstructionMSE
 from callbacks.run_checkpoint import RunCheckpoint
@@ -31,11 +32,13 @@ __all__ = [
     "Interpolation",
     "LatentTSNE",
     "LatentTraversal",
+    "PictureCallback",
     "ReconstructionGrid",
     "ReconstructionMSE",
     "RunCheckpoint",
     "SampleGrid",
     "SampleQuality",
     "SaveOnInterrupt",
+    "new_figure",
     "run_folder",
 ]

@@ -11,6 +11,7 @@ from callbacks.evaluation_mode import evaluation_mode
 from callbacks.image_grid import image_grid
 from callbacks.picture import write_png
 from callbacks.verbs import Samples, is_conditional
+from exporting.graphs import graph_of
 from exporting.weights import versions
 from lit_models.exported import WEIGHTS
 
@@ -135,11 +136,8 @@ def model_card(
         parts.append("Graphs, for programs without this project; every random number is an input:\n")
         parts.append("\n".join(f"- {line}" for line in graphs) + "\n")
     if onnx := [file for file in files if file.endswith(".onnx")]:
-        first = "sample.onnx" if "sample.onnx" in onnx else onnx[0]
-        parts.append(
-            f'```python\nimport onnxruntime\n\nsession = onnxruntime.InferenceSession("{first}")\n'
-            "outputs = session.run(None, {name: array})  # numpy arrays, float32; y int64\n```\n"
-        )
+        verb = "sample" if "sample.onnx" in onnx else onnx[0].removesuffix(".onnx")
+        parts.append(_onnx_example(model, verb))
     if any(file.endswith(".pt2") for file in files):
         parts.append(
             "`.pt2` files are `torch.export` programs. To load one unpickles it, which may run code: do so only with "
@@ -152,6 +150,30 @@ def model_card(
         parts.append("`uv run train.py fit --config config.yaml`, with the file of that name here.\n")
     parts.append("Exported with " + ", ".join(f"{package} {number}" for package, number in versions().items()) + ".\n")
     return "\n".join(parts)
+
+
+_DRAWS = {
+    "z": "rng.standard_normal({shape}).astype(np.float32)",
+    "pixel_noise": "rng.standard_normal({shape}).astype(np.float32)",
+    "race": "rng.exponential(size={shape}).astype(np.float32)",
+    "y": "np.arange({n}) % {classes}",
+}
+
+
+def _onnx_example(model: Any, verb: str) -> str:
+    """A program that runs a graph on ten examples of random numbers."""
+    inputs = graph_of(model, verb).examples(10)
+    lines = ["import numpy as np", "import onnxruntime", "", "rng = np.random.default_rng(0)", "inputs = {"]
+    for name, value in inputs.items():
+        draw = _DRAWS.get(name, "rng.random({shape}).astype(np.float32)")
+        classes = getattr(model, "num_classes", 1)
+        lines.append(f'    "{name}": {draw.format(shape=tuple(value.shape), n=len(value), classes=classes)},')
+    lines += [
+        "}",
+        f'session = onnxruntime.InferenceSession("{verb}.onnx")',
+        "print(session.run(None, inputs)[0].shape)",
+    ]
+    return "```python\n" + "\n".join(lines) + "\n```\n"
 
 
 def _in_and_out(model: Any) -> str:

@@ -161,6 +161,7 @@ def _write(folder: Path, options: argparse.Namespace) -> list[str]:
 def _write_card(run: TrainedRun, folder: Path, signatures: list[str], report: Path) -> None:
     data = str(run.config.get("data", {}).get("class_path", "")).rpartition(".")[2]
     trained = f"{run.epochs} epoch{'s' * (run.epochs != 1)}" + (f" on {data}" if data else "")
+    trained += ", by its best checkpoint" if run.checkpoint.name == "best.ckpt" else ""
     files = sorted(path.name for path in folder.iterdir())
     card = model_card(run.name, run.model, trained, files, signatures, figures_of(report, run.sha256))
     (folder / "README.md").write_text(card, encoding="utf-8")

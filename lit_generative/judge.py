@@ -3,8 +3,6 @@
 import hashlib
 import shutil
 import tempfile
-from contextlib import redirect_stdout
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +74,10 @@ def _trained_once(run: TrainedRun, data: Any, folder: Path) -> Path:
     name = hashlib.sha256((data_hash(data) + config.read_text()).encode()).hexdigest()[:16]
     kept = folder / name
     if not (kept / _CHECKPOINT).is_file():
-        rank_zero_info(f"Training a classifier of these data, once, by configs/{config.name}: it is kept in {kept}")
+        rank_zero_info(
+            f"Training a classifier of these data, once, by configs/{config.name}, which takes some minutes: it is kept "
+            f"in {kept}. --classifier CHECKPOINT names one that is there already"
+        )
         folder.mkdir(parents=True, exist_ok=True)
         # elsewhere first: a run that is killed leaves nothing that looks finished, and of two that race one stays
         made = Path(tempfile.mkdtemp(dir=folder, prefix=".training-"))
@@ -85,6 +86,11 @@ def _trained_once(run: TrainedRun, data: Any, folder: Path) -> Path:
             if not (kept / _CHECKPOINT).is_file():
                 shutil.rmtree(kept, ignore_errors=True)  # what is left of one that was deleted in part
                 made.rename(kept)
+        except (KeyboardInterrupt, SystemExit):
+            rank_zero_info(
+                "the classifier's training was interrupted and is thrown away: the next report begins it anew"
+            )
+            raise
         finally:
             shutil.rmtree(made, ignore_errors=True)
     return kept / _CHECKPOINT
@@ -109,5 +115,4 @@ def _train(settings: dict[str, Any], folder: Path) -> None:
     config = folder / "classifier.yaml"
     config.write_text(yaml.safe_dump(settings))
     words = [f"--config={config}", f"--trainer.default_root_dir={folder}", "--trainer.enable_model_summary=false"]
-    with redirect_stdout(StringIO()):  # a run says where it lies, and this one is moved to where it is kept
-        main(["fit", *words])
+    main(["fit", *words])

@@ -69,6 +69,23 @@ def test_a_model_of_ones_own() -> None:
     )
 
 
+def test_callbacks_of_ones_own(tmp_path: Path) -> None:
+    names: dict[str, Any] = {}
+    for block in python_blocks("own_callback.md"):
+        exec(block, names)
+    model = LitVAE((1, 8, 8), latent_dim=2)
+    loader = torch.utils.data.DataLoader(torch.rand(8, 1, 8, 8), batch_size=4)
+    callbacks = [names["Brightness"](n=20), names["SayLoss"]()]
+    quiet: dict[str, Any] = {"enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
+    trainer = lightning.Trainer(
+        default_root_dir=tmp_path, max_epochs=1, callbacks=callbacks, num_sanity_val_steps=0, logger=False, **quiet
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        trainer.fit(model, loader, loader)
+    assert list(tmp_path.rglob("brightness_epoch001.png"))
+
+
 # the page's loader is for training alone, and has no worker processes
 @pytest.mark.filterwarnings(
     "ignore:You defined a `validation_step`", "ignore:The 'train_dataloader' does not have many"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -217,6 +218,9 @@ def test_a_program_without_torch_makes_the_same_samples(run: Path, tmp_path: Pat
     files = [str(folder), str(tmp_path / "noise.npz"), str(tmp_path / "images.npy")]
     subprocess.run([sys.executable, "-c", WITHOUT_TORCH, *files], check=True, cwd=tmp_path)
     theirs = torch.from_numpy(np.load(tmp_path / "images.npy"))
+    (example,) = re.findall(r"```python\n(import numpy.*?)```", (folder / "README.md").read_text(), re.DOTALL)
+    said = subprocess.run([sys.executable, "-c", example], check=True, cwd=folder, capture_output=True, text=True)
+    assert said.stdout == "(10, 1, 28, 28)\n"
     assert torch.allclose(theirs, model.sample_from(noise, y), rtol=1e-4, atol=1e-5)
 
 
