@@ -75,7 +75,7 @@ def _trained_once(run: TrainedRun, data: Any, folder: Path) -> Path:
     kept = folder / name
     if not (kept / _CHECKPOINT).is_file():
         rank_zero_info(
-            f"Training a classifier of these data, once, by configs/{config.name}, which takes some minutes: it is kept "
+            f"Training a classifier of these data, once, by configs/{config.name}, in some minutes: it is kept "
             f"in {kept}. --classifier CHECKPOINT names one that is there already"
         )
         folder.mkdir(parents=True, exist_ok=True)
