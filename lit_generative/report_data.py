@@ -18,7 +18,7 @@ def plain_report(findings: Findings) -> dict[str, Any]:
     Example:
         >>> import torch
         >>> from evaluation.reference import Reference
-        >>> from measuring import Sizes
+        >>> from lit_generative.measuring import Sizes
         >>> nothing = torch.zeros(0)
         >>> plain_report(Findings(Sizes(), {}, {}, Reference(*[nothing] * 4)))["models"]
         []
@@ -64,7 +64,7 @@ def settings(one: Measured) -> dict[str, Any]:
     Example:
         >>> from pathlib import Path
         >>> from lit_models import LitPPCA
-        >>> from trained import TrainedRun
+        >>> from lit_generative.trained import TrainedRun
         >>> settings(Measured(TrainedRun("a", Path("a"), 1, {}, LitPPCA((1, 8, 8), latent_dim=3))))["latent_dim"]
         3
     """
@@ -87,7 +87,7 @@ def parameter_count(one: Measured) -> int:
     Example:
         >>> from pathlib import Path
         >>> from torch import nn
-        >>> from trained import TrainedRun
+        >>> from lit_generative.trained import TrainedRun
         >>> parameter_count(Measured(TrainedRun("a", Path("a"), 1, {}, nn.Linear(2, 3))))
         9
     """

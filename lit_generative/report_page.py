@@ -71,7 +71,7 @@ def sections(findings: Findings) -> list[Section]:
     """The page's parts; of samples, reconstructions, codes and likelihoods those that some model has.
 
     Example:
-        >>> from measuring import Sizes
+        >>> from lit_generative.measuring import Sizes
         >>> data = {"class_path": "a.B", "train": 2, "test": 1, "sha256": ""}
         >>> [section.title for section in sections(Findings(Sizes(), data, {}, Reference(*[Tensor()] * 4)))]
         ['What is compared', 'How it was measured']

@@ -34,6 +34,18 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / "cvae/version_0"
 
 
+@pytest.fixture(scope="module")
+def exported(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run's weights."""
+    return weights_alone(run, tmp_path_factory.mktemp("exported") / "cvae")
+
+
+@pytest.fixture
+def folder(exported: Path, tmp_path: Path) -> Path:
+    """A copy of them, to be spoilt."""
+    return Path(shutil.copytree(exported, tmp_path / "cvae"))
+
+
 def weights_alone(run: Path, to: Path, *more: str) -> Path:
     return export.main([str(run), "--to", str(to), "--formats", "safetensors", *more])
 
@@ -120,8 +132,7 @@ def of_another_shape(path: Path) -> None:
         (Path.unlink, "there is no .*model.safetensors: export the model again"),
     ],
 )
-def test_spoiled_weights(run: Path, tmp_path: Path, spoil: Callable[[Path], None], words: str) -> None:
-    folder = weights_alone(run, tmp_path / "cvae")
+def test_spoiled_weights(folder: Path, spoil: Callable[[Path], None], words: str) -> None:
     spoil(folder / "model.safetensors")
     with pytest.raises((ValueError, FileNotFoundError), match=words):
         load_model(folder)
@@ -140,8 +151,7 @@ def test_spoiled_weights(run: Path, tmp_path: Path, spoil: Callable[[Path], None
         ('{"format": 1, "recipe": {"class_path": "os.system", "init_args": {}}}', "in none of the modules"),
     ],
 )
-def test_spoiled_config(run: Path, tmp_path: Path, text: str, words: str) -> None:
-    folder = weights_alone(run, tmp_path / "cvae")
+def test_spoiled_config(folder: Path, text: str, words: str) -> None:
     (folder / "config.json").write_text(text)
     with pytest.raises(ValueError, match=words):
         load_model(folder)
@@ -350,8 +360,7 @@ def test_a_checkpoint_alone_has_its_file_s_name(run: Path, tmp_path: Path) -> No
     assert open_run(run / "checkpoints/best.ckpt").name == "cvae/version_0"
 
 
-def test_a_recipe_without_an_argument(run: Path, tmp_path: Path) -> None:
-    folder = weights_alone(run, tmp_path / "cvae")
+def test_a_recipe_without_an_argument(folder: Path) -> None:
     config = json.loads((folder / "config.json").read_text())
     del config["recipe"]["init_args"]["image_shape"]
     (folder / "config.json").write_text(json.dumps(config))
