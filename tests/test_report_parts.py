@@ -134,7 +134,7 @@ def test_dollars_in_a_name_are_dollars() -> None:
 @pytest.mark.slow
 def test_files_are_utf8_whatever_the_locale(tmp_path: Path) -> None:
     """As on Windows, where it may be another."""
-    code = "import pathlib, sys, measuring, report; measuring.beside_name('a')"
+    code = "import pathlib, sys; from lit_generative import measuring, report; measuring.beside_name('a')"
     code += "; report._write(pathlib.Path(sys.argv[1]), 'Fr\\u00e9chet \\u221e')"
     ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.html")], env=os.environ | ascii_only, check=True)

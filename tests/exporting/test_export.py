@@ -293,53 +293,56 @@ def test_places_and_keys_stay_at_home() -> None:
     }
 
 
-LOAD = """
-import sys
+TO_THE_HUB_AND_BACK = """
+import os, shutil, sys
 import torch
+from lit_generative import export
 from lit_models import load_model
+
+words = [sys.argv[1], "--to", "cvae", "--formats", "safetensors", "--push", "someone/cvae"]
+for _ in range(2):  # into a repository that is made, and into one that is there
+    shutil.rmtree("cvae", ignore_errors=True)
+    export.main(words)
 model = load_model("hf://someone/cvae")
 torch.manual_seed(0)
-torch.save(model.sample(5, torch.arange(5)), sys.argv[1])
+torch.save(model.sample(5, torch.arange(5)), "samples.pt")
+try:
+    load_model("hf://someone/else")
+except FileNotFoundError as error:
+    print(error)
+os.environ["HF_TOKEN"] = "hf_wrong"
+export.main([*words[:2], "again", *words[3:]])
 """
 
 
-def program(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-
-    known = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_DISABLE_TELEMETRY": "1", **environment}
-    return subprocess.run([sys.executable, *words], cwd=cwd, env=known, capture_output=True, text=True, check=False)
+def program(code: str, *words: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    known = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HOME": str(cwd / "hub")}
+    command = [sys.executable, "-c", code, *words]
+    return subprocess.run(command, cwd=cwd, env=known | environment, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.slow
 def test_to_the_hub_and_back(run: Path, tmp_path: Path) -> None:
     pytest.importorskip("huggingface_hub", reason="the extra export is not installed")
-    words = [str(ROOT / "export.py"), str(run), f"--to={tmp_path / 'cvae'}", "--formats", "safetensors"]
-    samples, home = tmp_path / "samples.pt", {"HF_HOME": str(tmp_path / "hub")}
     with stand_in() as (environment, repositories):
-        done = program(*words, "--push=someone/cvae", cwd=tmp_path, **environment, **home)
-        assert done.returncode == 0, done.stderr
-        assert "pushed:   http://127.0.0.1" in done.stdout
+        repositories["someone/cvae"] = {"classify.onnx": b"of another model"}
+        done = program(TO_THE_HUB_AND_BACK, str(run), cwd=tmp_path, **environment)
         sent = repositories["someone/cvae"]
-        assert {"README.md", "config.json", "model.safetensors", "samples.png"} <= set(sent)
-        assert sent["model.safetensors"] == (tmp_path / "cvae/model.safetensors").read_bytes()
-        done = program("-c", LOAD, str(samples), cwd=tmp_path, **environment, **home)
-        assert done.returncode == 0, done.stderr
-        repositories["someone/cvae"]["classify.onnx"] = b"of another model"
-        shutil.rmtree(tmp_path / "cvae")
-        assert program(*words, "--push=someone/cvae", cwd=tmp_path, **environment, **home).returncode == 0
-        assert "classify.onnx" not in sent
-        missing = program("-c", LOAD.replace("someone/cvae", "someone/else"), str(samples), cwd=tmp_path, **environment)
-        assert "FileNotFoundError: hf://someone/else cannot be fetched" in missing.stderr
-        shutil.rmtree(tmp_path / "cvae")
-        refused = program(*words, "--push=someone/cvae", cwd=tmp_path, **{**environment, "HF_TOKEN": "hf_wrong"})
-        assert refused.returncode == 2
-        assert "--push someone/cvae:" in refused.stderr
-        assert "Log in with `hf auth login`" in refused.stderr
+    assert done.stdout.count("pushed:   http://127.0.0.1") == 2, done.stderr
+    assert "hf://someone/else cannot be fetched" in done.stdout
+    assert done.returncode == 2  # of the wrong token
+    assert "--push someone/cvae:" in done.stderr
+    assert "Log in with `hf auth login`" in done.stderr
+    assert {"README.md", "config.json", "model.safetensors", "samples.png"} <= set(sent)
+    assert "classify.onnx" not in sent
+    assert sent["model.safetensors"] == (tmp_path / "cvae/model.safetensors").read_bytes()
     model = load_model(run / "checkpoints/best.ckpt")
     torch.manual_seed(0)
-    assert torch.equal(torch.load(samples, weights_only=True), model.sample(5, torch.arange(5)))
+    samples = model.sample(5, torch.arange(5))
+    assert torch.equal(torch.load(tmp_path / "samples.pt", weights_only=True), samples)
     # the stand-in is gone: what was fetched stays
-    done = program("-c", LOAD, str(samples), cwd=tmp_path, **{**environment, "HF_HUB_OFFLINE": "1"}, **home)
-    assert done.returncode == 0, done.stderr
+    load = "from lit_models import load_model; print(load_model('hf://someone/cvae').latent_dim)"
+    assert program(load, cwd=tmp_path, HF_HUB_OFFLINE="1").stdout == "4\n"
 
 
 def test_a_name_that_the_hub_does_not_take(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
