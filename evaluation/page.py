@@ -34,6 +34,7 @@ class Table(NamedTuple):
     Attributes:
         columns: those without any figure are left out of the page.
         rows: name, whether it is a reference rather than a model, and figures by key.
+        caption: above it; none where the section's heading says what it is.
 
     Example:
         >>> Table([Column("mse", "MSE")], [("vae", False, {"mse": Estimate(0.01, 0.001, 10)})]).rows[0][0]
@@ -42,6 +43,7 @@ class Table(NamedTuple):
 
     columns: Sequence[Column]
     rows: Sequence[tuple[str, bool, Mapping[str, Any]]]
+    caption: str = ""
 
 
 class Picture(NamedTuple):
@@ -129,8 +131,9 @@ def _table(table: Table) -> str:
         kind = ' class="reference"' if is_reference else ""
         lines.append(f'<tr{kind}><th scope="row">{escape(name)}</th>{cells}</tr>')
     body = "\n".join(lines)
+    caption = f"<caption>{escape(table.caption)}</caption>\n" if table.caption else ""
     return (
-        f'<div class="table" tabindex="0"><table>\n<thead><tr><th scope="col"></th>{heads}</tr></thead>\n'
+        f'<div class="table" tabindex="0"><table>\n{caption}<thead><tr><th scope="col"></th>{heads}</tr></thead>\n'
         f"<tbody>\n{body}\n</tbody>\n</table></div>"
     )
 
@@ -159,6 +162,7 @@ tr.reference th, tr.reference td { color: var(--faint); font-weight: 400; }
 figure { margin: 1.2rem 0; overflow-x: auto; }
 img { max-width: 100%; height: auto; background: #fff; border-radius: 4px; }
 figcaption { color: var(--faint); font-size: .85rem; }
+caption { color: var(--faint); font-size: .85rem; text-align: left; }
 @media (max-width: 600px) {
   img { max-width: none; }
   tbody th { max-width: 7rem; white-space: normal; overflow-wrap: break-word; }

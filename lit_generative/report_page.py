@@ -103,7 +103,11 @@ def _samples(measured: Sequence[Measured], beside: Beside, reference: Reference,
         if one.samples and len(one.samples[1].nearest[0]):
             figure = image_grid(list(one.samples[1].nearest), ["sample", "nearest"])
             pictures.append(_picture(figure, f"{one.run.name}: samples nearest to a training image, and that image."))
-    tables = [Table(_DISTANCES, rows), Table(_NEIGHBOURS, rows), Table(counts, counted)]
+    tables = [
+        Table(_DISTANCES, rows),
+        Table(_NEIGHBOURS, rows),
+        Table(counts, counted, "Samples by the class that the classifier sees:"),
+    ]
     return Section("Samples", words.SAMPLES, tables, pictures)
 
 
