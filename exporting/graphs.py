@@ -164,6 +164,20 @@ def reason(error: BaseException) -> str:
     return (str(cause).strip().splitlines() or [type(cause).__name__])[0].rstrip(".")
 
 
+def untraceable(graph: Graph, error: BaseException) -> ValueError:
+    """What to raise where an exporter cannot trace a graph.
+
+    Example:
+        >>> graph = Graph("encode", nn.Flatten(), lambda n: {}, ["codes"])
+        >>> str(untraceable(graph, RuntimeError("a branch")))[:52]
+        'encode cannot be written as a graph: a branch. Leave'
+    """
+    return ValueError(
+        f"{graph.verb} cannot be written as a graph: {reason(error)}. Leave it out of --verbs, or write its network "
+        "without Python branches on values of tensors"
+    )
+
+
 def _gibbs_graph(model: Any) -> Graph:
     pixels, units = torch.Size(model.image_shape).numel(), model.encode(torch.zeros(1, *model.image_shape)).shape[1]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from exporting.graphs import Graph, reason
+from exporting.graphs import Graph, reason, untraceable
 from lit_models.extras import require_packages
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
@@ -76,10 +76,7 @@ def _export(graph: Graph, path: Path) -> None:
                 dynamic_shapes=(tuple({0: batch} for _ in inputs),),
             )
         except torch.onnx.errors.OnnxExporterError as error:
-            raise ValueError(
-                f"{graph.verb} cannot be written as a graph: {reason(error)}. Leave it out of --verbs, or write its "
-                "network without Python branches on values of tensors"
-            ) from error
+            raise untraceable(graph, error) from error
     assert program is not None  # it is with dynamo=True
     program.save(path, external_data=False)
 

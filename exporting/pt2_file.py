@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from exporting.graphs import Graph, reason
+from exporting.graphs import Graph, untraceable
 
 
 def write_pt2(graph: Graph, path: Path) -> None:
@@ -32,7 +32,4 @@ def write_pt2(graph: Graph, path: Path) -> None:
         torch.export.save(program, path)
     except Exception as error:
         path.unlink(missing_ok=True)
-        raise ValueError(
-            f"{graph.verb} cannot be written as a graph: {reason(error)}. Leave it out of --verbs, or "
-            "write its network without Python branches on values of tensors"
-        ) from error
+        raise untraceable(graph, error) from error

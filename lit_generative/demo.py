@@ -7,14 +7,12 @@ import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import LightningModule
 
-from lit_generative.trained import TrainedRun, open_data, open_run
+from lit_generative.trained import TrainedRun, encoder_of, open_data, open_run
 from lit_models import load_model
-from lit_models.exported import ENCODER, is_exported
 from playground.encoded import EncodedClassifier
 from playground.examples import Examples, read_examples
 
@@ -133,15 +131,12 @@ def open_for_page(
 
 def _judging_pictures(run: TrainedRun, arguments: dict[str, Any], trusted: tuple[str, ...]) -> TrainedRun:
     """A run on codes as one on pictures: the encoder comes before the model, and the data are the encoder's."""
-    encoder = arguments["encoder"]
-    checkpoint = (encoder.get("init_args") or {}).get("checkpoint") if isinstance(encoder, dict) else None
-    beside = run.checkpoint.parent / ENCODER
-    if is_exported(beside):  # which a probe takes along
-        checkpoint = beside
-    if checkpoint is None or not (is_exported(checkpoint) or Path(checkpoint).is_file()):
+    checkpoint = encoder_of(run)
+    if checkpoint is None:
+        named = (arguments["encoder"].get("init_args") or {}) if isinstance(arguments["encoder"], dict) else {}
         raise FileNotFoundError(
-            f"{run.name} judges codes, and the checkpoint of its encoder is not there: {checkpoint}. Put it back, or "
-            "write its path into data.init_args.encoder of the run's config.yaml"
+            f"{run.name} judges codes, and the checkpoint of its encoder is not there: {named.get('checkpoint')}. "
+            "Put it back, or write its path into data.init_args.encoder of the run's config.yaml"
         )
     model = EncodedClassifier(load_model(checkpoint, trusted=trusted), run.model)
     return replace(run, model=model.eval(), config=run.config | {"data": arguments["data"]})

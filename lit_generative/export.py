@@ -17,9 +17,9 @@ from exporting.onnx_file import PACKAGES, write_onnx
 from exporting.pt2_file import write_pt2
 from exporting.space import write_space
 from exporting.weights import write_weights
-from lit_generative.trained import TrainedRun, open_run
+from lit_generative.trained import TrainedRun, encoder_of, open_run
 from lit_models import load_model
-from lit_models.exported import ENCODER, is_exported
+from lit_models.exported import ENCODER
 from lit_models.extras import require_packages
 from playground.abilities import Abilities
 from playground.encoded import EncodedClassifier
@@ -147,7 +147,7 @@ def _write(folder: Path, options: argparse.Namespace) -> list[str]:
                 said.append(f"{verb}.onnx: within {distance:.1g} of PyTorch")
             if "pt2" in options.formats:
                 write_pt2(graph, folder / f"{verb}.pt2")
-    if encoder := _encoder_of(run):
+    if encoder := encoder_of(run):
         (folder / ENCODER).mkdir()
         write_weights(load_model(encoder, trusted=tuple(options.trusted)), folder / ENCODER, {})
     if run.config:
@@ -165,16 +165,6 @@ def _write_card(run: TrainedRun, folder: Path, signatures: list[str], report: Pa
     files = sorted(path.name for path in folder.iterdir())
     card = model_card(run.name, run.model, trained, files, signatures, figures_of(report, run.sha256))
     (folder / "README.md").write_text(card, encoding="utf-8")
-
-
-def _encoder_of(run: TrainedRun) -> str | None:
-    """Checkpoint of the model whose codes this one judges, where it is one and there."""
-    arguments = run.config.get("data", {}).get("init_args") or {}
-    encoder = arguments.get("encoder")
-    checkpoint = (encoder.get("init_args") or {}).get("checkpoint") if isinstance(encoder, dict) else None
-    if is_exported(run.checkpoint.parent / ENCODER):
-        return str(run.checkpoint.parent / ENCODER)
-    return str(checkpoint) if checkpoint and (is_exported(checkpoint) or Path(checkpoint).is_file()) else None
 
 
 def _class_names(config: dict[str, Any]) -> list[str]:

@@ -12,7 +12,7 @@ from lightning.pytorch import LightningDataModule, LightningModule
 from torch import Tensor
 
 from lit_models import load_model
-from lit_models.exported import HUB, WEIGHTS, fetch, is_exported, read_config
+from lit_models.exported import ENCODER, HUB, WEIGHTS, fetch, is_exported, read_config
 from lit_models.recipe import read_checkpoint
 
 _CHECKPOINTS = ("best", "last")
@@ -152,6 +152,22 @@ def open_data(run: TrainedRun, data_dir: str | None = None) -> LightningDataModu
     data.prepare_data()
     data.setup("fit")
     return data
+
+
+def encoder_of(run: TrainedRun) -> str | None:
+    """Where the model lies whose codes a run judges; None where it judges pictures, or that model is gone.
+
+    Example:
+        >>> encoder_of(TrainedRun("a", Path("a.ckpt"), 1, {}, LightningModule())) is None
+        True
+    """
+    beside = run.checkpoint.parent / ENCODER
+    if is_exported(beside):  # which an exported one takes along
+        return str(beside)
+    settings = run.config.get("data")
+    encoder = (settings.get("init_args") or {}).get("encoder") if isinstance(settings, dict) else None
+    checkpoint = (encoder.get("init_args") or {}).get("checkpoint") if isinstance(encoder, dict) else None
+    return str(checkpoint) if checkpoint and (is_exported(checkpoint) or Path(checkpoint).is_file()) else None
 
 
 def _check_named(settings: Any, modules: tuple[str, ...]) -> None:
