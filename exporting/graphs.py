@@ -153,6 +153,19 @@ def signature(graph: Graph) -> str:
     return f"`{graph.verb}`: {'; '.join(inputs)} -> {', '.join(f'`{name}`' for name in graph.outputs)}"
 
 
+def traced(graph: Graph) -> tuple[tuple[Tensor, ...], tuple[Any, ...]]:
+    """What exporters are given: three examples of each input, and that the first dimension may have any size.
+
+    Example:
+        >>> graph = Graph("encode", nn.Flatten(), lambda n: {"images": torch.rand(n, 1, 4, 4)}, ["codes"])
+        >>> traced(graph)[0][0].shape
+        torch.Size([3, 1, 4, 4])
+    """
+    inputs = tuple(graph.examples(3).values())  # 0 and 1 would be taken for constants
+    batch = torch.export.Dim("batch")
+    return inputs, (tuple({0: batch} for _ in inputs),)
+
+
 def reason(error: BaseException) -> str:
     """The first line of what went wrong underneath.
 

@@ -7,11 +7,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from exporting.graphs import Graph, reason, untraceable
+from exporting.graphs import Graph, reason, traced, untraceable
 from lit_models.extras import require_packages
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
-_TRACED_AT = 3  # 0 and 1 would be taken for constants
 _CHECKED_AT = (1, 3, 64)
 _RTOL, _ATOL = 1e-4, 1e-5
 
@@ -60,20 +59,19 @@ def write_onnx(graph: Graph, path: Path, metadata: Mapping[str, str] | None = No
 
 
 def _export(graph: Graph, path: Path) -> None:
-    inputs = graph.examples(_TRACED_AT)
-    batch = torch.export.Dim("batch")
+    inputs, dynamic_shapes = traced(graph)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporter's own deprecations, which are not its callers' concern
         try:
             program = torch.onnx.export(
                 graph.module,
-                tuple(inputs.values()),
+                inputs,
                 dynamo=True,
                 external_data=False,
                 verbose=False,
-                input_names=list(inputs),
+                input_names=list(graph.examples(1)),
                 output_names=graph.outputs,
-                dynamic_shapes=(tuple({0: batch} for _ in inputs),),
+                dynamic_shapes=dynamic_shapes,
             )
         except torch.onnx.errors.OnnxExporterError as error:
             raise untraceable(graph, error) from error

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from exporting.graphs import Graph, untraceable
+from exporting.graphs import Graph, traced, untraceable
 
 
 def write_pt2(graph: Graph, path: Path) -> None:
@@ -25,10 +25,9 @@ def write_pt2(graph: Graph, path: Path) -> None:
         >>> from lit_models import LitVAE
         >>> write_pt2(graph_of(LitVAE((1, 8, 8)).eval(), "encode"), Path("encode.pt2"))  # doctest: +SKIP
     """
-    inputs = tuple(graph.examples(3).values())
-    batch = torch.export.Dim("batch")
+    inputs, dynamic_shapes = traced(graph)
     try:
-        program = torch.export.export(graph.module, inputs, dynamic_shapes=(tuple({0: batch} for _ in inputs),))
+        program = torch.export.export(graph.module, inputs, dynamic_shapes=dynamic_shapes)
         torch.export.save(program, path)
     except Exception as error:
         path.unlink(missing_ok=True)

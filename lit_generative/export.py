@@ -26,8 +26,7 @@ from playground.encoded import EncodedClassifier
 
 FORMATS = ("safetensors", "onnx", "pt2", "space")
 _GRAPHS = ("onnx", "pt2")
-# where things lie on the machine that trained is nobody else's concern
-# loggers have accounts and keys too
+# where things lie on the machine that trained is nobody else's concern, and loggers have accounts and keys
 _PLACES = ("data_dir", "cache_dir", "default_root_dir", "dirpath", "save_dir", "ckpt_path", "logger")
 
 
@@ -129,11 +128,13 @@ def _write(folder: Path, options: argparse.Namespace) -> list[str]:
     """Fill the folder; lines that say how near the graphs are."""
     run = open_run(options.run, tuple(options.trusted))
     model: Any = run.model
+    sha256 = run.sha256  # of a file that may be large: once
+    figures = figures_of(Path(options.report), sha256)  # a bad report ends it before minutes of work
     model.settle()
     class_names = _class_names(run.config)
     said: list[str] = []
     if "safetensors" in options.formats:
-        facts = {"epochs": run.epochs, "class_names": class_names, "source_sha256": run.sha256}
+        facts = {"epochs": run.epochs, "class_names": class_names, "source_sha256": sha256}
         write_weights(model, folder, facts)
     signatures: list[str] = []
     if set(_GRAPHS) & set(options.formats):
@@ -154,16 +155,16 @@ def _write(folder: Path, options: argparse.Namespace) -> list[str]:
         text = yaml.safe_dump(_without_places(run.config), sort_keys=False)
         (folder / "config.yaml").write_text(text, encoding="utf-8")
     draw_samples_picture(model, folder / PICTURE, class_names)
-    _write_card(run, folder, signatures, Path(options.report))
+    _write_card(run, folder, signatures, figures)
     return said
 
 
-def _write_card(run: TrainedRun, folder: Path, signatures: list[str], report: Path) -> None:
+def _write_card(run: TrainedRun, folder: Path, signatures: list[str], figures: list[str]) -> None:
     data = str(run.config.get("data", {}).get("class_path", "")).rpartition(".")[2]
     trained = f"{run.epochs} epoch{'s' * (run.epochs != 1)}" + (f" on {data}" if data else "")
     trained += ", by its best checkpoint" if run.checkpoint.name == "best.ckpt" else ""
     files = sorted(path.name for path in folder.iterdir())
-    card = model_card(run.name, run.model, trained, files, signatures, figures_of(report, run.sha256))
+    card = model_card(run.name, run.model, trained, files, signatures, figures)
     (folder / "README.md").write_text(card, encoding="utf-8")
 
 
