@@ -1,5 +1,6 @@
 """Pictures and numbers made from the three verbs (sample, reconstruct, encode), and the checkpoints of a run."""
 
+from callbacks.box_grid import BoxGrid
 from callbacks.chain_strips import ChainStrips
 from callbacks.checkpoint_io import AtomicCheckpointIO
 from callbacks.class_coverage import ClassCoverage
@@ -11,6 +12,7 @@ from callbacks.filter_grid import FilterGrid
 from callbacks.interpolation import Interpolation
 from callbacks.latent_traversal import LatentTraversal
 from callbacks.latent_tsne import LatentTSNE
+from callbacks.mask_grid import MaskGrid
 from callbacks.picture import PictureCallback, new_figure
 from callbacks.reconstruction_grid import ReconstructionGrid
 from callbacks.reconstruction_mse import ReconstructionMSE
@@ -22,6 +24,7 @@ from callbacks.save_on_interrupt import SaveOnInterrupt
 
 __all__ = [
     "AtomicCheckpointIO",
+    "BoxGrid",
     "ChainStrips",
     "ClassCoverage",
     "ConfusionMatrix",
@@ -32,6 +35,7 @@ __all__ = [
     "Interpolation",
     "LatentTSNE",
     "LatentTraversal",
+    "MaskGrid",
     "PictureCallback",
     "ReconstructionGrid",
     "ReconstructionMSE",

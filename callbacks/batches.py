@@ -186,5 +186,7 @@ def _read(trainer: Trainer, module: LightningModule, batch: Any) -> tuple[Tensor
         device = (module.device,) if hook == "transfer_batch_to_device" else ()
         batch = getattr(owner, hook)(batch, *device, 0)
     x, y = module.read_batch(batch) if isinstance(module, ReadsBatches) else batch
-    unlabelled = getattr(data, "num_classes", None) == 0 and not is_conditional(module)
+    # zeros in the place of classes; floats are something to be predicted, numbers or boxes
+    zeros = y is None or not y.is_floating_point()
+    unlabelled = zeros and getattr(data, "num_classes", None) == 0 and not is_conditional(module)
     return x, None if unlabelled else y

@@ -117,6 +117,36 @@ class Classifies(Protocol):
 
 
 @runtime_checkable
+class Locates(Protocol):
+    """Finds the box, (cx, cy, w, h) as fractions in [0, 1], (N, 4), in images (N, C, H, W) in [0, 1].
+
+    Example:
+        >>> class Model:
+        ...     def locate(self, x):
+        ...         return torch.full((len(x), 4), 0.5)
+        >>> isinstance(Model(), Locates)
+        True
+    """
+
+    def locate(self, x: Tensor) -> Tensor: ...
+
+
+@runtime_checkable
+class Segments(Protocol):
+    """Gives the probability of each class for each pixel, (N, K, H, W), of images (N, C, H, W) in [0, 1].
+
+    Example:
+        >>> class Model:
+        ...     def segment(self, x):
+        ...         return torch.full((len(x), 2, *x.shape[2:]), 0.5)
+        >>> isinstance(Model(), Segments)
+        True
+    """
+
+    def segment(self, x: Tensor) -> Tensor: ...
+
+
+@runtime_checkable
 class Confuses(Protocol):
     """Keeps the confusion matrix, (K, K) counts, of the split it was last measured on; None before.
 
@@ -284,6 +314,8 @@ _SIGNATURES: dict[Any, str] = {
     Decodes: "decode(z, y=None)",
     Traverses: "encode(x, y=None), decode(z, y=None), unit_kl(x, y=None) and prior_moments(y=None)",
     Confuses: "a confusion matrix",
+    Locates: "locate(x)",
+    Segments: "segment(x)",
     HasFilters: "filters()",
     RunsChains: "run_chains(n, at)",
     Corrupts: "corrupt(x) and reconstruct(x, y=None)",

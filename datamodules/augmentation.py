@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 # A transform of torchvision draws once for what it is given. In one piece, all images of a batch would be flipped, or
 # none; one by one, 128 images cost as much time as a small model's step.
-_PARTS = 16
+PARTS = 16
 _TOLERANCE = 1e-3  # resizing leaves [0, 1] by rounding
 
 
@@ -50,7 +50,7 @@ class Augmentation:
             return images
         order = torch.randperm(len(images), device=images.device)
         self.modules.to(images.device)  # where one of them holds tensors
-        changed = torch.cat([self.modules(part) for part in images[order].chunk(_PARTS)])
+        changed = torch.cat([self.modules(part) for part in images[order].chunk(PARTS)])
         self._check(images, changed)
         return changed.to(images.dtype)[order.argsort()]
 

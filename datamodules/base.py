@@ -108,7 +108,8 @@ class TensorDataModule(LightningDataModule):
             )
         if self.train_fraction < 1:
             train = splits["train"]
-            classes = torch.zeros_like(train) if labels.is_floating_point() else labels[train]
+            is_class = labels.ndim == 1 and not labels.is_floating_point()
+            classes = labels[train] if is_class else torch.zeros_like(train)
             kept = stratified_subset(classes, self.train_fraction, self.split_seed)
             splits["train"] = train[kept]
         self.splits = splits

@@ -12,7 +12,7 @@ from datamodules.pictures.cache import CachedPictures, cached_pictures
 from datamodules.pictures.decoding import PictureFormat
 from datamodules.pictures.listing import list_pictures
 from datamodules.pictures.tables import quoted
-from datamodules.splits import hash_numbers, hash_subset
+from datamodules.splits import hash_splits
 
 
 class ImageFolderDataModule(ImageDataModule):
@@ -156,17 +156,6 @@ class ImageFolderDataModule(ImageDataModule):
         kept = self._pictures.kept.tolist()
         files = self.listing.files
         names, given = [files.names[position] for position in kept], [files.splits[position] for position in kept]
-        by_folder = "test" in files.splits  # also where all of them were skipped
-        if by_folder:
-            is_test = torch.tensor([split == "test" for split in given])
-        else:
-            is_test = hash_subset(names, self.test_fraction, "test")
-        if is_test.all():
-            remedy = "put those into train/" if by_folder else "use a smaller --data.test_fraction, or 0"
-            raise ValueError(f"all pictures are test pictures, none is left to train on: {remedy}")
-        is_val = torch.zeros_like(is_test)
-        rest = [name for name, test in zip(names, is_test.tolist(), strict=True) if not test]
-        is_val[~is_test] = hash_subset(rest, self.val_fraction, f"val {self.split_seed}")
-        order = hash_numbers(names, "order").argsort()
-        is_test, is_val = is_test[order], is_val[order]
-        return {"train": order[~is_test & ~is_val], "val": order[is_val], "test": order[is_test]}
+        # by folder also where all of them were skipped
+        is_test = torch.tensor([split == "test" for split in given]) if "test" in files.splits else None
+        return hash_splits(names, self.test_fraction, self.val_fraction, self.split_seed, is_test)

@@ -102,16 +102,25 @@ class ImageDataModule(TensorDataModule):
         """
         return self.augmentation(images)
 
+    @property
+    def augments(self) -> bool:
+        """Whether training batches are changed."""
+        return bool(self.augmentation) or type(self).augment is not ImageDataModule.augment
+
+    def augment_batch(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """`augment` of a training batch, whose labels stay; data whose labels are places change both here."""
+        return self.augment(images), labels
+
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> tuple[Tensor, Tensor]:
         """Bytes 0 .. 255 to floats in [0, 1], on the device and in the model's dtype; floats stay as they are."""
         images, labels = super().on_after_batch_transfer(batch, dataloader_idx)
         if batch[0].dtype == torch.uint8:
             images = images.div_(255)
         training = isinstance(batch, TrainingBatch)
-        if training and (self.augmentation or type(self).augment is not ImageDataModule.augment):
+        if training and self.augments:
             with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []):
                 torch.manual_seed(self._augmentation_seed())
-                images = self.augment(images)
+                images, labels = self.augment_batch(images, labels)
         if training and self.binarize:
             images = torch.bernoulli(images.clamp(0, 1), generator=self._generator(images.device))
         return images, labels

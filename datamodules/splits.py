@@ -84,3 +84,38 @@ def hash_subset(names: Sequence[str], fraction: float, key: str) -> Tensor:
     if fraction > 0 and len(numbers):
         chosen[numbers.argmin()] = True
     return chosen
+
+
+def hash_splits(
+    names: Sequence[str], test_fraction: float, val_fraction: float, split_seed: int, is_test: Tensor | None = None
+) -> dict[str, Tensor]:
+    """Positions of the train, validation and test examples among names, each decided by its own name.
+
+    In the order of another hash, so that the first examples of a split are of several folders.
+
+    Args:
+        names: any texts, each once.
+        test_fraction: share of them in the test split, whatever `split_seed` is.
+        val_fraction: share of the rest in the validation split.
+        split_seed: decides that.
+        is_test: which of them are in the test split, bool, (N,), in place of `test_fraction`.
+
+    Raises:
+        ValueError: all of them are in the test split.
+
+    Example:
+        >>> splits = hash_splits([f"{number}.jpg" for number in range(100)], 0.2, 0.1, split_seed=0)
+        >>> sum(map(len, splits.values()))
+        100
+    """
+    given = is_test is not None
+    is_test = hash_subset(names, test_fraction, "test") if is_test is None else is_test
+    if is_test.all():
+        remedy = "put those into train/" if given else "use a smaller --data.test_fraction, or 0"
+        raise ValueError(f"all pictures are test pictures, none is left to train on: {remedy}")
+    is_val = torch.zeros_like(is_test)
+    rest = [name for name, test in zip(names, is_test.tolist(), strict=True) if not test]
+    is_val[~is_test] = hash_subset(rest, val_fraction, f"val {split_seed}")
+    order = hash_numbers(names, "order").argsort()
+    is_test, is_val = is_test[order], is_val[order]
+    return {"train": order[~is_test & ~is_val], "val": order[is_val], "test": order[is_test]}

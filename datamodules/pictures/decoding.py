@@ -1,5 +1,7 @@
 """One picture file's bytes to pixels of one size: what can be read (decode), what it becomes (PictureFormat)."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -49,6 +51,8 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+_SWAPS = (Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90)
 
 # What brings the samples of a PNG, by Pillow's name of their kind, to 8 bits. Pillow does so with the samples, but not
 # with the one colour that is transparent.
@@ -121,6 +125,20 @@ class PictureFormat:
         """Pillow's name of the channels, "L" or "RGB"."""
         return "L" if self.channels == 1 else "RGB"
 
+    @property
+    def resampling(self) -> Image.Resampling:
+        """Pillow's filter for resizing."""
+        return Image.Resampling.BICUBIC
+
+    @property
+    def fill(self) -> tuple[int, ...]:
+        """What lies beside padded pictures."""
+        return (self.background,) * self.channels
+
+    def pixels(self, data: bytes) -> np.ndarray:
+        """The pixels of a picture file, see `decode`."""
+        return decode(data, self)
+
 
 def decode(data: bytes, target: PictureFormat) -> np.ndarray:
     """The pixels of a picture file, uint8, (C, S, S), contiguous and writable.
@@ -148,24 +166,66 @@ def decode(data: bytes, target: PictureFormat) -> np.ndarray:
         >>> decode(file.getvalue(), PictureFormat(image_size=8))[:, 0, 0]
         array([255, 128,   0], dtype=uint8)
     """
-    try:
+    with reasons():
         image = _load(data, target)
-        turn = _TURNS.get(_orientation(image))
-        flat = _flatten(_to_8_bits(image), target)
-        resized = _resize(flat if turn is None else flat.transpose(turn), target)
+        resized = resize(upright(image, _flatten(_to_8_bits(image), target)), target)
+    pixels = np.asarray(resized).reshape(target.image_size, target.image_size, target.channels)
+    return np.array(pixels.transpose(2, 0, 1), order="C")
+
+
+@contextmanager
+def reasons() -> Iterator[None]:
+    """Turn what Pillow's readers raise into a `PictureError`.
+
+    Example:
+        >>> with reasons():
+        ...     raise KeyError("tag")
+        Traceback (most recent call last):
+        datamodules.pictures.decoding.PictureError: damaged, or of an unknown kind (KeyError: 'tag')
+    """
+    try:
+        yield
     except PictureError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:  # of formats that look themselves
         raise PictureError(f"{error} {_TOO_LARGE}") from error
     except Exception as error:  # what a damaged file brings Pillow's readers to raise is of many types
         raise PictureError(f"damaged, or of an unknown kind ({type(error).__name__}: {error})") from error
-    pixels = np.asarray(resized).reshape(target.image_size, target.image_size, target.channels)
-    return np.array(pixels.transpose(2, 0, 1), order="C")
+
+
+def picture_size(data: bytes) -> tuple[int, int]:
+    """Width and height of a picture that is turned upright as its EXIF data say; its pixels are not decoded.
+
+    Raises:
+        PictureError: see `decode`.
+
+    Example:
+        >>> file = BytesIO()
+        >>> Image.new("RGB", (40, 30)).save(file, "PNG")
+        >>> picture_size(file.getvalue())
+        (40, 30)
+    """
+    with reasons():
+        image = open_picture(data)
+        width, height = image.size
+        lies = _TURNS.get(_orientation(image)) in _SWAPS
+    return (height, width) if lies else (width, height)
+
+
+def upright(image: Image.Image, pixels: Image.Image) -> Image.Image:
+    """Pixels turned as the EXIF data of their picture say.
+
+    Example:
+        >>> image = Image.new("RGB", (40, 30))
+        >>> upright(image, image).size
+        (40, 30)
+    """
+    turn = _TURNS.get(_orientation(image))
+    return pixels if turn is None else pixels.transpose(turn)
 
 
 def _load(data: bytes, target: PictureFormat) -> ImageFile:
-    image = _open(data)
-    _check(image)
+    image = open_picture(data)
     if isinstance(image, JpegImageFile):
         image.draft(target.mode, _twice(image.size, target))
     kind = image.tile[0].args if isinstance(image, PngImageFile) and image.tile else None
@@ -173,6 +233,22 @@ def _load(data: bytes, target: PictureFormat) -> ImageFile:
     if kind in _PNG_SCALES and "transparency" in image.info:
         transparent = np.multiply(image.info["transparency"], _PNG_SCALES[str(kind)]).astype(int).tolist()
         image.info["transparency"] = tuple(transparent) if isinstance(transparent, list) else transparent
+    return image
+
+
+def open_picture(data: bytes) -> ImageFile:
+    """A picture file whose pixels are not decoded yet, of a sensible size.
+
+    Raises:
+        PictureError: see `decode`.
+
+    Example:
+        >>> open_picture(b"")
+        Traceback (most recent call last):
+        datamodules.pictures.decoding.PictureError: empty: 0 bytes
+    """
+    image = _open(data)
+    _check(image)
     return image
 
 
@@ -230,8 +306,8 @@ def _twice(size: tuple[int, int], target: PictureFormat) -> tuple[int, int]:
     return max(1, size[0] * wanted // longer), max(1, size[1] * wanted // longer)
 
 
-def _orientation(image: ImageFile) -> int:
-    """EXIF's orientation of a loaded picture, 1 .. 8; 1, upright, where its EXIF data are damaged."""
+def _orientation(image: Image.Image) -> int:
+    """EXIF's orientation of a picture, 1 .. 8; 1, upright, where its EXIF data are damaged."""
     try:
         return int(image.getexif().get(Base.Orientation, 1))
     except Warning:
@@ -270,26 +346,36 @@ def _flatten(image: Image.Image, target: PictureFormat) -> Image.Image:
     return image if image.mode == target.mode else image.convert(target.mode)
 
 
-def _resize(image: Image.Image, target: PictureFormat) -> Image.Image:
+def resize(image: Image.Image, target: PictureFormat) -> Image.Image:
+    """A picture brought to the target's size.
+
+    Example:
+        >>> resize(Image.new("RGB", (40, 30)), PictureFormat(image_size=8)).size
+        (8, 8)
+    """
     width, height = image.size
     size = target.image_size
     if target.resize == "pad":
         return _pad(image, target)
     if target.resize == "stretch":
-        return _scale(image, (size, size), (0, 0, width, height))
+        return _scale(image, (size, size), (0, 0, width, height), target)
     side = min(width, height)
     left, top = (width - side) // 2, (height - side) // 2  # whole pixels, so that the right size stays as it is
-    return _scale(image, (size, size), (left, top, left + side, top + side))
+    return _scale(image, (size, size), (left, top, left + side, top + side), target)
 
 
 def _pad(image: Image.Image, target: PictureFormat) -> Image.Image:
     size, longer = target.image_size, max(image.size)
     width, height = (max(1, round(side * size / longer)) for side in image.size)
-    whole = Image.new(image.mode, (size, size), (target.background,) * target.channels)
-    whole.paste(_scale(image, (width, height), (0, 0, *image.size)), ((size - width) // 2, (size - height) // 2))
+    whole = Image.new(image.mode, (size, size), target.fill)
+    whole.paste(
+        _scale(image, (width, height), (0, 0, *image.size), target), ((size - width) // 2, (size - height) // 2)
+    )
     return whole
 
 
-def _scale(image: Image.Image, size: tuple[int, int], box: tuple[int, int, int, int]) -> Image.Image:
+def _scale(
+    image: Image.Image, size: tuple[int, int], box: tuple[int, int, int, int], target: PictureFormat
+) -> Image.Image:
     # large pictures are first averaged to three times the size or more, which is not seen and takes less time
-    return image.resize(size, Image.Resampling.BICUBIC, box, reducing_gap=3.0)
+    return image.resize(size, target.resampling, box, reducing_gap=3.0)

@@ -1,8 +1,8 @@
 """Which files are the pictures of a folder or a zip, and their classes and splits; no picture is opened."""
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -105,6 +105,28 @@ def list_pictures(data_dir: str | Path, labels: Literal["auto", "folders", "none
     files = _files(found, classes, splits)
     class_names = tuple(natural_order({label for label in classes.values() if label is not None}))
     return PictureListing(source, prefix, files, class_names, members)
+
+
+def chosen_pictures(listing: PictureListing, names: Sequence[str]) -> PictureListing:
+    """Some pictures of a listing, without classes and splits.
+
+    Args:
+        listing: of all.
+        names: of those that are wanted, each once, in their order.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     for name in ("a.png", "b.png"):
+        ...         size = Path(folder, name).write_bytes(b"123")
+        ...     listing = list_pictures(folder)
+        >>> chosen_pictures(listing, ["b.png"]).files.names
+        ['b.png']
+    """
+    known = dict(zip(listing.files.names, listing.files.known, strict=True))
+    nothing = [None] * len(names)
+    files = PictureFiles(names, [known[name] for name in names], nothing, nothing)
+    return replace(listing, files=files, class_names=())
 
 
 def _files(found: Found, classes: Mapping[str, str | None], splits: Mapping[str, str]) -> PictureFiles:

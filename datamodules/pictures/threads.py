@@ -10,7 +10,7 @@ import numpy as np
 from lightning.pytorch.utilities import rank_zero_only
 from tqdm import tqdm
 
-from datamodules.pictures.decoding import PictureError, PictureFormat, decode
+from datamodules.pictures.decoding import PictureError, PictureFormat
 from datamodules.pictures.listing import PictureListing
 
 _FILES = 16  # decoded by one task: enough that handing it over costs nothing beside the decoding
@@ -81,7 +81,7 @@ def _decoded(listing: PictureListing, target: PictureFormat, start: int, length:
     bad: list[BadPicture] = []
     for position in positions:
         try:
-            pixels[position - start - len(bad)] = decode(listing.read(listing.files[position]), target)
+            pixels[position - start - len(bad)] = target.pixels(listing.read(listing.files[position]))
         except PictureError as error:
             bad.append(BadPicture(position, str(error)))
         except OSError as error:

@@ -89,15 +89,15 @@ def find_layout(path: Path, target: int | str, header: bool | None, ignore: Sequ
         FileNotFoundError: there is no such file.
         ValueError: it is empty or no text, or a column is not there.
     """
-    first, delimiter = _first_row(path)
+    first, delimiter = first_row(path)
     if header is None:
         counted = [cell.strip() for cell in first] == [str(n) for n in range(len(first))]  # pandas' names by default
         header = counted or not any(is_number(cell) for cell in first)
     names = tuple(cell.strip() for cell in first) if header else tuple(f"column {n + 1}" for n in range(len(first)))
     if header:
         _check_names(path, names)
-    place = _find(path, names, target, header, "target")
-    left_out = {place} | {_find(path, names, column, header, "ignore") for column in ignore}
+    place = find_column(path, names, target, header, "target")
+    left_out = {place} | {find_column(path, names, column, header, "ignore") for column in ignore}
     inputs = tuple(column for column in range(len(names)) if column not in left_out)
     if not inputs:
         raise ValueError(
@@ -106,7 +106,19 @@ def find_layout(path: Path, target: int | str, header: bool | None, ignore: Sequ
     return Layout(path, delimiter, header, names, place, inputs)
 
 
-def _first_row(path: Path) -> tuple[list[str], str]:
+def first_row(path: Path) -> tuple[list[str], str]:
+    """A file's first row, and the delimiter that it is most likely written with.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is empty, or no text.
+
+    Example:
+        >>> path = getfixture("tmp_path") / "a.csv"
+        >>> size = path.write_text("x;y")
+        >>> first_row(path)
+        (['x', 'y'], ';')
+    """
     with open_text(path) as file:
         line = next((line for line in file if line.strip()), None)
     if line is None:
@@ -127,8 +139,16 @@ def _check_names(path: Path, names: Sequence[str]) -> None:
             raise ValueError(f"{path}: two columns are named {name!r}: rename one")
 
 
-def _find(path: Path, names: Sequence[str], column: int | str, header: bool, argument: str) -> int:
-    """The position of a column."""
+def find_column(path: Path, names: Sequence[str], column: int | str, header: bool, argument: str) -> int:
+    """The position of a column, from its name or its position.
+
+    Raises:
+        ValueError: there is no such column; the message says which there are, and names `argument`.
+
+    Example:
+        >>> find_column(Path("a.csv"), ["x", "y"], -1, True, "target")
+        1
+    """
     if isinstance(column, str) and column in names:
         return names.index(column)
     if isinstance(column, int) and -len(names) <= column < len(names):

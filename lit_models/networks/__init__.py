@@ -10,6 +10,7 @@ from lit_models.networks.mlp import MLPDecoder, MLPEncoder
 from lit_models.networks.pooled import PooledConvEncoder
 from lit_models.networks.residual import ResidualDecoder, ResidualEncoder
 from lit_models.networks.shallow import ShallowConvEncoder
+from lit_models.networks.unet import SegmenterCallable, UNet
 
 __all__ = [
     "ConvDecoder",
@@ -31,6 +32,8 @@ __all__ = [
     "PooledConvEncoder",
     "ResidualDecoder",
     "ResidualEncoder",
+    "SegmenterCallable",
     "ShallowConvEncoder",
     "StandardizedLinear",
+    "UNet",
 ]

@@ -26,7 +26,7 @@ import torch
 from PIL import Image
 
 from datamodules.loader import BatchLoader, BatchSampler
-from datamodules.pictures import cache, new_folder, threads
+from datamodules.pictures import cache, decoding, new_folder, threads
 from datamodules.pictures.cache import CachedPictures, cache_key, cached_pictures
 from datamodules.pictures.decoding import PictureFormat, decode
 from datamodules.pictures.files import PictureFile, PictureFiles
@@ -95,7 +95,7 @@ def test_pictures_are_decoded_once(
     assert len(said) == 1
     assert f"Decoding 40 pictures of {photos} to {channels} x 8 x 8, once: 0.0 MB in {first.folder}" in said[0]
     assert "may be deleted" in said[0]
-    monkeypatch.setattr(threads, "decode", no_decoding)
+    monkeypatch.setattr(decoding, "decode", no_decoding)
     again = cached_pictures(listing, target, cache_dir=str(place))
     assert torch.equal(again.images, first.images)
     assert again.folder == first.folder
@@ -266,7 +266,7 @@ def test_an_entry_that_another_run_completes_between_two_looks(
     theirs = cached_pictures(listing, SMALL, cache_dir=place)
     answers = iter([None])  # it is not there yet at the first look
     monkeypatch.setattr(cache, "_opened", lambda *arguments: next(answers, opened(*arguments)))
-    monkeypatch.setattr(threads, "decode", no_decoding)
+    monkeypatch.setattr(decoding, "decode", no_decoding)
     made = theirs.folder.stat().st_ino
     assert cached_pictures(listing, SMALL, cache_dir=place).folder.stat().st_ino == made
     assert len(said) == 1
@@ -306,7 +306,7 @@ def test_a_place_that_is_no_folder(photos: Path, tmp_path: Path) -> None:
 def test_a_disk_that_is_too_small(photos: Path, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     large = PictureFormat(image_size=128)  # 2 MB
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 10**9 - 10**6, 10**6))
-    monkeypatch.setattr(threads, "decode", no_decoding)
+    monkeypatch.setattr(decoding, "decode", no_decoding)
     with pytest.raises(OSError, match=r"2 MB are needed, 1 MB are free.*cache_dir, or .* --data.image_size") as error:
         cached_pictures(list_pictures(photos), large, cache_dir=place)
     assert error.value.errno == errno.ENOSPC
@@ -429,7 +429,7 @@ def test_a_stop_leaves_nothing(
             raise error
         return decode(data, target)
 
-    monkeypatch.setattr(threads, "decode", stops)
+    monkeypatch.setattr(decoding, "decode", stops)
     with pytest.raises(error):
         cached_pictures(list_pictures(photos), SMALL, cache_dir=place, workers=2)
     assert entries(place) == []
@@ -440,7 +440,7 @@ def test_decoding_is_only_a_little_ahead(tmp_path: Path, monkeypatch: pytest.Mon
     """Memory does not grow with the listing: what is decoded waits for what is written."""
     listing = list_pictures(write_pictures(tmp_path / "photos", 300))
     decoded = []
-    monkeypatch.setattr(threads, "decode", lambda data, target: decoded.append(1) or decode(data, target))
+    monkeypatch.setattr(decoding, "decode", lambda data, target: decoded.append(1) or decode(data, target))
     parts = threads.decode_in_order(listing, SMALL, workers=2)
     used = 0
     for part in parts:
@@ -469,7 +469,7 @@ def build(photos: str, place: str, together: int = 1, hangs_at: int | str = "") 
         decoded.append(data)
         return decode(data, target)
 
-    threads.decode = waits  # type: ignore[assignment]
+    decoding.decode = waits  # type: ignore[assignment]
     if hangs_at == "rename":
         Path.rename = hang  # type: ignore[method-assign, assignment]
     cached_pictures(list_pictures(photos), SMALL, cache_dir=place, workers=1)

@@ -1,0 +1,109 @@
+"""Grid of images, their true masks and the predicted ones."""
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from matplotlib import colormaps
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from torch import Tensor
+
+from callbacks.batches import class_names, first_images, held_out_split
+from callbacks.evaluation_mode import evaluation_mode
+from callbacks.image_grid import image_grid
+from callbacks.picture import PictureCallback
+from callbacks.verbs import Segments
+
+_IGNORED = (0.5, 0.5, 0.5)
+_SHOWN = 20  # classes named in the legend
+
+
+class MaskGrid(PictureCallback):
+    """Images, below them their true masks, and below those the predicted ones, a colour for each class.
+
+    One picture of the train split, one of a split not trained on: validation, or test where there is no validation
+    split and in `test` itself. A split that is not there has no picture. Class 0 is black, pixels of no class are grey.
+
+    Args:
+        columns: images a row, at least 1.
+        rows: groups of three rows, at least 1.
+        every_n_epochs: see `PictureCallback`.
+
+    Raises:
+        ValueError: a count is below 1.
+
+    Example:
+        >>> trainer = Trainer(callbacks=[MaskGrid(columns=4)], accelerator="cpu")
+    """
+
+    verb = Segments
+
+    def __init__(self, columns: int = 8, rows: int = 1, every_n_epochs: int = 1) -> None:
+        super().__init__(every_n_epochs)
+        if rows < 1 or columns < 1:
+            raise ValueError(f"rows and columns must be at least 1, got {rows} and {columns}")
+        self.columns = columns
+        self.rows = rows
+
+    def draw(self, trainer: Trainer, module: LightningModule, when: str) -> None:
+        """See `PictureCallback.draw`."""
+        for split in ("train", held_out_split(trainer, when)):
+            x, y = first_images(trainer, module, split, self.rows * self.columns)
+            if x is None:
+                continue
+            with evaluation_mode(module):
+                probabilities = module.segment(x)  # type: ignore[operator]
+            names = class_names(trainer, probabilities.shape[1])
+            figure = mask_grid(x, y, probabilities.argmax(1), names, self.columns, f"{split} split")
+            self.save(trainer, figure, f"masks_{split}", when)
+
+
+def mask_grid(
+    x: Tensor, true: Tensor | None, predicted: Tensor, names: list[str], columns: int, title: str = ""
+) -> Figure:
+    """A figure of images and their masks.
+
+    Args:
+        x: images, (N, C, H, W) in [0, 1].
+        true: class indices, (N, H, W); None where they are not known.
+        predicted: the same.
+        names: of the classes.
+        columns: images a row.
+        title: text above.
+
+    Example:
+        >>> masks = torch.zeros(2, 8, 8, dtype=torch.int64)
+        >>> figure = mask_grid(torch.rand(2, 3, 8, 8), masks, masks, ["sky", "road"], columns=2)
+        >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
+        ['image', 'true', 'predicted']
+    """
+    shown = {"image": x.float().cpu().expand(-1, 3, -1, -1)}
+    if true is not None:
+        shown["true"] = colored(true, len(names))
+    shown["predicted"] = colored(predicted, len(names))
+    parts = [images.split(columns) for images in shown.values()]
+    rows = [row for group in zip(*parts, strict=True) for row in group]
+    figure = image_grid(rows, list(shown) * (len(rows) // len(shown)), title)
+    colors = _colors(len(names)).tolist()
+    handles = [Patch(color=color, label=name) for color, name in zip(colors, names, strict=True)][:_SHOWN]
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(6, len(handles)), fontsize=7, frameon=False)
+    return figure
+
+
+def colored(masks: Tensor, num_classes: int) -> Tensor:
+    """Masks of class indices, (N, H, W), as images (N, 3, H, W) in [0, 1]; what is no class is grey.
+
+    Example:
+        >>> colored(torch.tensor([[[0, 255]]]), 2)[0, :, 0].T
+        tensor([[0.0000, 0.0000, 0.0000],
+                [0.5000, 0.5000, 0.5000]])
+    """
+    table = torch.cat([_colors(num_classes), torch.tensor([_IGNORED])])
+    index = masks.cpu().long()
+    index = torch.where((index >= 0) & (index < num_classes), index, num_classes)
+    return table[index].permute(0, 3, 1, 2)  # (N, H, W, 3) -> (N, 3, H, W)
+
+
+def _colors(num_classes: int) -> Tensor:
+    """(K, 3): black, and colours that are told apart, again from the first where there are more classes."""
+    found = [colormaps["tab20"](number % 20)[:3] for number in range(num_classes - 1)]
+    return torch.tensor([(0.0, 0.0, 0.0), *found])
