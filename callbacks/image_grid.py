@@ -10,13 +10,14 @@ from torch.nn.functional import pad
 from callbacks.picture import new_figure
 
 
-def image_grid(rows: Sequence[Tensor], labels: Sequence[str] = (), title: str = "") -> Figure:
+def image_grid(rows: Sequence[Tensor], labels: Sequence[str] = (), title: str = "", inches: float = 0.5) -> Figure:
     """A figure with one row of images for each entry; rows that are shorter than the longest end in white.
 
     Args:
         rows: at least one, each (N, C, H, W) in [0, 1], C = 1 (grey) or 3 (colour), all of one C, H and W.
         labels: text at the left of each row; none by default.
         title: text above.
+        inches: width of an image.
 
     Example:
         >>> figure = image_grid([torch.rand(4, 1, 8, 8), torch.rand(3, 1, 8, 8)], ["first", "second"])
@@ -27,7 +28,7 @@ def image_grid(rows: Sequence[Tensor], labels: Sequence[str] = (), title: str = 
     strips = [torch.cat(list(_framed(row, columns)), dim=2) for row in rows]  # N x (C, H, W) -> (C, H, N*W)
     picture = torch.cat(strips, dim=1)  # (C, rows*H, N*W)
     height, width = picture.shape[1:]
-    scale = 0.5 * columns / width  # half an inch an image
+    scale = inches * columns / width
     figure = new_figure(width * scale + (1.2 if any(labels) else 0.1), height * scale + (0.35 if title else 0.1))
     axes = figure.add_subplot()
     # vmin and vmax keep the scale [0, 1]: a dim picture must look dim

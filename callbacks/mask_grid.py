@@ -82,7 +82,7 @@ def mask_grid(
     shown["predicted"] = colored(predicted, len(names))
     parts = [images.split(columns) for images in shown.values()]
     rows = [row for group in zip(*parts, strict=True) for row in group]
-    figure = image_grid(rows, list(shown) * (len(rows) // len(shown)), title)
+    figure = image_grid(rows, list(shown) * (len(rows) // len(shown)), title, inches=1.1)
     colors = _colors(len(names)).tolist()
     handles = [Patch(color=color, label=name) for color, name in zip(colors, names, strict=True)][:_SHOWN]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(6, len(handles)), fontsize=7, frameon=False)
