@@ -21,11 +21,12 @@ from lit_models.networks.backbone import Backbone
 from lit_models.networks.mlp import check_sizes
 from lit_models.pretrained import load_pretrained
 
+_DEAD = 1e-3  # mean IoU of an epoch; boxes in the middle of the image have a hundred times that
 _TOLERANCE = 1e-3  # by which rounding may leave [0, 1]
 
 
 class LitBoxRegressor(BaseModule):
-    """Finds the one box of an image: a backbone's maps, fully connected layers, and a sigmoid.
+    """Finds the one box of an image: a backbone's maps, layer norm, fully connected layers, and a sigmoid.
 
     A box is (cx, cy, w, h), its centre and size as fractions of the image's width and height, in [0, 1]. So its corners
     cannot cross, and it has the same values at every resolution. Images are in [0, 1], (N, C, H, W); torchvision's
@@ -103,7 +104,12 @@ class LitBoxRegressor(BaseModule):
         layers: list[nn.Module] = []
         for before, after in pairwise(widths):
             layers += [nn.Linear(before, after), nn.ReLU(), nn.Dropout(dropout)]
-        self.head = nn.Sequential(*layers, nn.Linear(widths[-1], 4))
+        last = nn.Linear(widths[-1], 4)
+        # every box begins at the centre: from large values the sigmoid would hardly come back
+        nn.init.normal_(last.weight, std=0.01)
+        nn.init.zeros_(last.bias)
+        # maps of another network have any scale
+        self.head = nn.Sequential(nn.LayerNorm(widths[0]), *layers, last)
         self.add_figures(means=EpochMeans(["loss", "iou"]))
         self.train()
 
@@ -162,6 +168,16 @@ class LitBoxRegressor(BaseModule):
         iou = paired_iou(boxes.detach(), y).mean()
         self.figures(stage)["means"].update([loss.detach(), iou], len(x))
         return loss
+
+    def on_train_epoch_end(self) -> None:
+        """Log the train figures; warn where boxes have shrunk to nothing, from which no gradient leads back."""
+        super().on_train_epoch_end()
+        if self.trainer.callback_metrics.get("train/iou", torch.ones(())) < _DEAD:
+            rank_zero_warn(
+                f"train/iou is {float(self.trainer.callback_metrics['train/iou']):.4f} in epoch {self.current_epoch}: "
+                "the predicted boxes have no area, and the sigmoid no gradient there. Start anew with a lower "
+                "--model.optimizer.lr"
+            )
 
     def build_optimizer(self) -> Optimizer:
         """The optimizer of what is trained."""
