@@ -1,7 +1,7 @@
 """Digits of MNIST on photographs: real pictures whose boxes and masks are known exactly."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -56,6 +56,8 @@ class CollageDataModule(PlacesDataModule):
         ('background', '0', '1')
     """
 
+    photograph_data: ClassVar[type[CIFAR10DataModule]] = CIFAR10DataModule
+
     def __init__(
         self,
         target: Literal["box", "mask", "digit_mask"] = "box",
@@ -91,7 +93,7 @@ class CollageDataModule(PlacesDataModule):
         self.num_classes = len(self.class_names)
         self.digits = MNISTDataModule(data_dir, download=download)
         self.photographs: ImageDataModule = (
-            CIFAR10DataModule(data_dir, download=download)
+            self.photograph_data(data_dir, download=download)
             if backgrounds is None
             else ImageFolderDataModule(backgrounds, image_size=32, labels="none", val_fraction=0)
         )

@@ -11,6 +11,9 @@ from torchvision.transforms import v2
 
 from datamodules.augmentation import PARTS, Augmentation
 
+IGNORED = 255
+"""In masks: a pixel that is of no class, and counts nowhere."""
+_FILLED = 254
 _SMALLEST = 1.0  # pixels of a box's width and height, as torchvision's SanitizeBoundingBoxes has it
 
 
@@ -43,7 +46,7 @@ class JointAugmentation(Augmentation):
 
     Raises:
         TypeError: one of them is no such transform.
-        ValueError: they change a batch's shape, leave [0, 1], or fill masks with something.
+        ValueError: they change a batch's shape, or leave [0, 1].
 
     Example:
         >>> flip = JointAugmentation([v2.RandomHorizontalFlip(1.0)])
@@ -76,9 +79,11 @@ class JointAugmentation(Augmentation):
     def _part(self, images: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
         if places.is_floating_point():
             return self._with_boxes(images, places)
-        # in bytes 255, no class, becomes 0, with which transforms fill what comes from outside; and back
-        image, mask = self._transformed(tv_tensors.Image(images), tv_tensors.Mask((places + 1).unsqueeze(1)))
-        return image, mask.squeeze(1) - 1
+        # what comes from outside is filled with 0 or, where a user has it white, with 1: neither may be a class. Bytes
+        # run over, so that 255, no class, becomes 1, and 0 and 1 become 254 and 255 on the way back
+        image, mask = self._transformed(tv_tensors.Image(images), tv_tensors.Mask((places + 2).unsqueeze(1)))
+        mask = mask.squeeze(1) - 2
+        return image, mask.masked_fill(mask == _FILLED, IGNORED)
 
     def _with_boxes(self, images: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
         height, width = images.shape[2:]

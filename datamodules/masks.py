@@ -147,8 +147,8 @@ def _classes(
                 "where pixels hold class indices"
             )
         names, colors, number = tuple(class_names) or tuple(map(str, range(num_classes))), (), num_classes
-    if not 2 <= number <= 255:
-        raise ValueError(f"masks must have from 2 to 255 classes, the background included, got {number}")
+    if not 2 <= number <= 254:
+        raise ValueError(f"masks must have from 2 to 254 classes, the background included, got {number}")
     if len(names) != number:
         raise ValueError(f"class_names must be {number}, as num_classes, got {len(names)}: {list(names)}")
     return names, colors, number

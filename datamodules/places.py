@@ -9,9 +9,6 @@ from torch import Tensor, nn
 from datamodules.images import ImageDataModule
 from datamodules.joint_augmentation import JointAugmentation
 
-IGNORED = 255
-"""In masks: a pixel that is of no class, and counts nowhere."""
-
 
 class PlacesDataModule(ImageDataModule):
     """Images with a box each, or with a mask, held in memory as uint8; what data of both kinds share.
@@ -62,10 +59,7 @@ class PlacesDataModule(ImageDataModule):
 
     def augment_batch(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Images and places, changed together."""
-        images, labels = self.joint(images, labels)
-        if not labels.is_floating_point():
-            self._check_classes(labels)
-        return images, labels
+        return self.joint(images, labels)
 
     @property
     def augments(self) -> bool:
@@ -91,17 +85,3 @@ class PlacesDataModule(ImageDataModule):
                 f"{name}.load gave images of {tuple(inputs.shape[1:])}, expected input_shape={self.input_shape}"
             )
         return inputs, labels
-
-    def _check_classes(self, masks: Tensor) -> None:
-        """Once, since reading values waits for the device."""
-        if self._classes_checked:
-            return
-        named = masks[masks != IGNORED]
-        if len(named) and int(named.max()) >= self.num_classes:
-            raise ValueError(
-                f"augment brought the class {int(named.max())} into masks of {self.num_classes} classes: leave the "
-                "transforms' fill at 0, which counts as no class"
-            )
-        self._classes_checked = True
-
-    _classes_checked = False

@@ -281,6 +281,8 @@ def run(args: ArgsType = None) -> GenerativeCLI:
         warnings.filterwarnings("ignore", "Using ModelCheckpoint with manual optimization and every_n_train_steps")
         # Who asks for barebones knows it; https://lightning.ai/docs/pytorch/stable/common/trainer.html#barebones
         warnings.filterwarnings("ignore", "You are trying to `self.log..` but `Trainer.barebones=True.` is configured")
+        # A frozen backbone stays in eval mode; nothing else of ours begins a fit so.
+        warnings.filterwarnings("ignore", "Found .* module.s. in eval mode at the start of training")
         # Mixed precision keeps the weights in 32 bits, so the size that the model summary then states is right.
         warnings.filterwarnings("ignore", "Precision .*-mixed is not supported by the model summary")
         words = sys.argv[1:] if args is None else args

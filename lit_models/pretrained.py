@@ -1,6 +1,6 @@
 """Weights of pretrained networks: torchvision's by name, or a file's."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torchvision.models import get_model_weights
 
 _SUFFIXES = (".ckpt", ".pt", ".pth", ".bin", ".tar")
-# what programs put before the names of a network's weights; the first that fits is taken
-_PREFIXES = ("", "model.", "module.", "encoder.", "backbone.", "network.")
+# what programs put before the names of a network's weights; the one that most weights have is taken
+_PREFIXES = ("", "model.", "module.", "backbone.body.", "network.")
 _COUNTER = "num_batches_tracked"  # of batch norm, which older files lack and nothing here uses
 _SHOWN = 3
 
@@ -42,14 +42,21 @@ def load_pretrained(network: nn.Module, weights: str, name: str | None, may_diff
     """
     saved = _read(Path(weights).expanduser()) if _is_path(weights) else _fetched(weights, name)
     own = {key: value for key, value in network.state_dict().items() if not key.endswith(_COUNTER)}
-    prefix = max(_PREFIXES, key=lambda prefix: sum(prefix + key in saved for key in own))
-    found = {key: saved[prefix + key] for key in own if prefix + key in saved}
+    found = {key: saved[there] for key, there in _names_there(own, saved).items() if there in saved}
     wrong = {key for key, value in own.items() if key not in found or found[key].shape != value.shape}
     kept = {key for key in wrong if may_differ and key.startswith(may_differ)}
     if wrong - kept:
         raise ValueError(_other_network(weights, own, found, sorted(wrong - kept)))
     network.load_state_dict({key: value for key, value in found.items() if key not in kept}, strict=False)
     return sorted(kept)
+
+
+def _names_there(own: Iterable[str], saved: Collection[str]) -> dict[str, str]:
+    """What the source calls each weight: programs put something before a network's names, or leave it out."""
+    own = list(own)
+    renamings = [{key: prefix + key for key in own} for prefix in _PREFIXES]
+    renamings.append({key: key.removeprefix("encoder.") for key in own})
+    return max(renamings, key=lambda names: sum(name in saved for name in names.values()))
 
 
 def _is_path(weights: str) -> bool:

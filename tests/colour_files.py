@@ -14,7 +14,7 @@ import numpy as np
 from scipy.io import savemat
 from torchvision import datasets
 
-from datamodules import CIFAR10DataModule, SVHNDataModule
+from datamodules import CIFAR10DataModule, CollageDataModule, SVHNDataModule
 
 CLASSES = CIFAR10DataModule.class_names
 TRAIN_SIZE, TEST_SIZE = 200, 50
@@ -145,6 +145,12 @@ class SmallCIFAR10(CIFAR10DataModule):
     """Takes generated files."""
 
     dataset_class = CIFAR10
+
+
+class SmallCollage(CollageDataModule):
+    """Takes generated files."""
+
+    photograph_data = SmallCIFAR10
 
 
 class SmallSVHN(SVHNDataModule):
