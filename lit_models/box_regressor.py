@@ -26,7 +26,7 @@ _TOLERANCE = 1e-3  # by which rounding may leave [0, 1]
 
 
 class LitBoxRegressor(BaseModule):
-    """Finds the one box of an image: a backbone's maps, layer norm, fully connected layers, and a sigmoid.
+    """Finds the one box of an image: a backbone's maps, fully connected layers with layer norm, and a sigmoid.
 
     A box is (cx, cy, w, h), its centre and size as fractions of the image's width and height, in [0, 1]. So its corners
     cannot cross, and it has the same values at every resolution. Images are in [0, 1], (N, C, H, W); torchvision's
@@ -103,12 +103,12 @@ class LitBoxRegressor(BaseModule):
         widths = [self.backbone.maps[0] * pool**2, *check_sizes("hidden_dims", hidden_dims)]
         layers: list[nn.Module] = []
         for before, after in pairwise(widths):
-            layers += [nn.Linear(before, after), nn.ReLU(), nn.Dropout(dropout)]
+            layers += [nn.Linear(before, after), nn.LayerNorm(after), nn.ReLU(), nn.Dropout(dropout)]
         last = nn.Linear(widths[-1], 4)
-        # every box begins at the centre: from large values the sigmoid would hardly come back
+        # boxes begin at the centre, and no step is large, since maps of another network have any scale: from large values
+        # the sigmoid, whose gradient is nothing there, would hardly come back
         nn.init.normal_(last.weight, std=0.01)
         nn.init.zeros_(last.bias)
-        # maps of another network have any scale
         self.head = nn.Sequential(nn.LayerNorm(widths[0]), *layers, last)
         self.add_figures(means=EpochMeans(["loss", "iou"]))
         self.train()

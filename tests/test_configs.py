@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from torchvision.models import resnet18
 
 from lit_generative import train
+from lit_models.networks import MapClassifier
 from tests.processes import assert_ranks_are_equal, fit_on_two
 
 pytestmark = pytest.mark.usefixtures("short_tsne")
@@ -47,11 +49,16 @@ def encoders(tmp_path_factory: pytest.TempPathFactory, fake_data: Path) -> dict[
     cifar10 = ["--data=tests.colour_files.SmallCIFAR10", f"--data.data_dir={fake_data}"]
     train.main(["fit", "--model=LitAutoencoder", *MAPS, *cifar10, *run])
     last = Path("version_0", "checkpoints", "last.ckpt")
-    return {"digits": root / "LitVAE" / last, "CIFAR10": root / "LitAutoencoder" / last}
+    torch.save(MapClassifier((3, 64, 64), 1, pool_after=1).state_dict(), root / "MapClassifier.pth")
+    torch.save(resnet18().state_dict(), root / "resnet18.pth")
+    names = {name: root / f"{name}.pth" for name in ("MapClassifier", "resnet18")}
+    return {"digits": root / "LitVAE" / last, "CIFAR10": root / "LitAutoencoder" / last, **names}
 
 
 def where(config: Path, fake_data: Path, batch_size: int, encoders: dict[str, Path]) -> list[str]:
     """The words that point a config at small data: few draws, narrow GANs, an encoder for a probe."""
+    if config.stem == "boxes_faces":
+        return _faces(config, fake_data, batch_size, encoders)
     encodes = "EncodedDataModule" in config.read_text()
     data = "data.data" if encodes else "data"
     words = [f"--config={config}", *_reader_of_generated_files(config, data)]
@@ -63,14 +70,28 @@ def where(config: Path, fake_data: Path, batch_size: int, encoders: dict[str, Pa
     if "LitGAN" in config.read_text():
         generator, discriminator = ([8, 4], [4, 8]) if "ConvDecoder" in config.read_text() else ([8] * 4, [8] * 4)
         words += [f"--model.generator.channels={generator}", f"--model.discriminator.channels={discriminator}"]
+    if "CollageDataModule" in config.read_text():
+        words += ["--data.train_size=100", "--data.test_size=20"]
+    if "LitBoxRegressor" in config.read_text():
+        words += [f"--model.weights={encoders['MapClassifier']}"]
     words += ["--model.likelihood_samples=2"] * ("likelihood_samples" in config.read_text())
     encoder = encoders["CIFAR10" if "CIFAR10DataModule" in config.read_text() else "digits"]
     return words + [f"--data.encoder.checkpoint={encoder}"] * encodes
 
 
+def _faces(config: Path, fake_data: Path, batch_size: int, encoders: dict[str, Path]) -> list[str]:
+    """A table of boxes in the generated pictures, 20 x 30; a smaller network sees them smaller."""
+    table = fake_data / "faces.csv"
+    rows = [f"{number}.png,{number % 5},3,{12 + number % 5},22" for number in range(120)]
+    table.write_text("\n".join(["image_name,x0,y0,x1,y1", *rows]))
+    words = [f"--config={config}", f"--data.path={table}", f"--data.images={fake_data}/pictures"]
+    words += [f"--data.cache_dir={fake_data}/decoded", "--data.image_size=64", f"--data.batch_size={batch_size}"]
+    return [*words, "--model.backbone=resnet18", f"--model.weights={encoders['resnet18']}"]
+
+
 def _reader_of_generated_files(config: Path, data: str) -> list[str]:
     """What takes generated files for the official ones, which torchvision knows by their checksums."""
-    names = [name for name in ("CIFAR10", "SVHN") if f"{name}DataModule" in config.read_text()]
+    names = [name for name in ("CIFAR10", "Collage", "SVHN") if f"{name}DataModule" in config.read_text()]
     return [f"--{data}=tests.colour_files.Small{name}" for name in names]
 
 
