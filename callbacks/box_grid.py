@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import torch
 from lightning.pytorch import LightningModule, Trainer
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -13,6 +12,7 @@ from callbacks.batches import first_images, held_out_split
 from callbacks.evaluation_mode import evaluation_mode
 from callbacks.picture import PictureCallback, new_figure
 from callbacks.verbs import Locates
+from evaluation.of_places import overlap
 
 _TRUE = {"edgecolor": "lime", "linewidth": 1.6}
 _PREDICTED = {"edgecolor": "red", "linewidth": 1.6, "linestyle": "--"}
@@ -82,7 +82,7 @@ def box_grid(x: Tensor, true: Tensor | None, predicted: Tensor, columns: int, ti
         axes.set_axis_off()
         if truth is not None:
             _add_box(axes, truth[number], image.shape[1:], "true", _TRUE)
-            axes.set_title(f"IoU {_iou(truth[number], box):.2f}", fontsize=8, pad=2)
+            axes.set_title(f"IoU {float(overlap(box[None], truth[number][None])):.2f}", fontsize=8, pad=2)
         _add_box(axes, box, image.shape[1:], "predicted", _PREDICTED)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=8, frameon=False)
@@ -96,10 +96,3 @@ def _add_box(axes: Axes, box: Tensor, size: Sequence[int], label: str, style: di
     # the image's first pixel is drawn from -0.5 to 0.5
     corner = ((cx - w / 2) * width - 0.5, (cy - h / 2) * height - 0.5)
     axes.add_patch(Rectangle(corner, w * width, h * height, fill=False, label=label, **style))  # type: ignore[arg-type]
-
-
-def _iou(one: Tensor, other: Tensor) -> float:
-    lows = torch.maximum(one[:2] - one[2:] / 2, other[:2] - other[2:] / 2)
-    highs = torch.minimum(one[:2] + one[2:] / 2, other[:2] + other[2:] / 2)
-    shared = (highs - lows).clamp(min=0).prod()
-    return float(shared / (one[2:].prod() + other[2:].prod() - shared))

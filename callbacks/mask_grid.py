@@ -106,4 +106,4 @@ def colored(masks: Tensor, num_classes: int) -> Tensor:
 def _colors(num_classes: int) -> Tensor:
     """(K, 3): black, and colours that are told apart, again from the first where there are more classes."""
     found = [colormaps["tab20"](number % 20)[:3] for number in range(num_classes - 1)]
-    return torch.tensor([(0.0, 0.0, 0.0), *found])
+    return torch.tensor([(0.0, 0.0, 0.0), *(tuple(map(float, color)) for color in found)], dtype=torch.float32)

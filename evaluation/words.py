@@ -64,3 +64,23 @@ LIKELIHOOD = _paragraphs(
     which is worth up to 2.3 nats where there are ten.
     """
 )
+
+BOXES = _paragraphs(
+    """
+    Intersection over union (IoU) is the area that the predicted and the true box share over the area that they cover
+    together, 1 where they are the same; its mean and error are over test images.
+
+    What it misses: a mean hides whether boxes are all a little off or some of them wholly wrong, which the share
+    with an IoU of at least 0.5 tells apart. A model of one box an image says nothing about images with none or with many.
+    """
+)
+
+MASKS = _paragraphs(
+    """
+    For each class, the pixels that its mask and the prediction share over those that either has, counted over all test
+    images; the mean is over classes, so that a rare class counts as much as the background. The error is a jackknife's
+    over 20 blocks of images. The share of right pixels is a mean over images.
+
+    What they miss: where the background fills most of an image, a model that sees nothing has most pixels right.
+    """
+)

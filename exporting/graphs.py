@@ -10,8 +10,10 @@ from callbacks.verbs import (
     Classifies,
     Decodes,
     Encodes,
+    Locates,
     Reconstructs,
     SamplesFromNoise,
+    Segments,
     StepsChains,
     is_conditional,
 )
@@ -66,6 +68,8 @@ def verbs_of(model: Any) -> list[str]:
         "encode": isinstance(model, Encodes),
         "decode": isinstance(model, Decodes) and isinstance(model, Encodes),
         "classify": isinstance(model, Classifies) and getattr(model, "classifies", True),
+        "locate": isinstance(model, Locates),
+        "segment": isinstance(model, Segments),
         "predict": hasattr(model, "predict") and not getattr(model, "classifies", True),
         "gibbs_step": isinstance(model, StepsChains),
     }
@@ -120,6 +124,8 @@ def graph_of(model: Any, verb: str) -> Graph:
         "encode": "codes",
         "classify": "probabilities",
         "predict": "predictions",
+        "locate": "boxes",
+        "segment": "probabilities",
     }.get(verb, "images")
     takes_labels = labels and verb in ("reconstruct", "encode", "decode")
     return Graph(verb, _Verb(model, getattr(model, verb)), _examples(model, inputs, takes_labels), [output])

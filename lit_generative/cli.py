@@ -173,7 +173,8 @@ class GenerativeCLI(LightningCLI):
             )
         codes, labels = zip(*_flat(predictions), strict=True)
         name = getattr(self.model, "predicts", "codes")
-        arrays: dict[str, Any] = {name: torch.cat(codes).cpu().float().numpy()}
+        values = torch.cat(codes).cpu()
+        arrays: dict[str, Any] = {name: (values.float() if values.is_floating_point() else values).numpy()}
         given = [label for label in labels if label is not None]
         # data without classes have zeros in their place, or targets, which are floats
         meant = getattr(self.datamodule, "num_classes", None) != 0 or any(label.is_floating_point() for label in given)

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from evaluation.reference import Reference
 from lit_generative.judge import doubt, find_classifier
 from lit_generative.measuring import Beside, Measured, Sizes, beside_name, measure, measure_beside, sample_size
-from lit_generative.trained import TrainedRun, data_hash, file_hash, open_data, open_run, tensors_hash
+from lit_generative.trained import TrainedRun, data_hash, file_hash, image_classes, open_data, open_run, tensors_hash
 from lit_models import load_classifier
 
 # what a checkpoint, its config or its data may raise; the others' report is still written
@@ -154,7 +154,7 @@ def _reference(data: Any, checkpoint: Path | None) -> Reference:
     """The whole training data, validation too, which runs may have split in different ways; and the test split."""
     parts = [data.split(name) for name in ("train", "val") if data.has_split(name)]
     images, labels = torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
-    names = tuple(data.class_names) if data.num_classes > 1 else ()
+    names = tuple(data.class_names) if image_classes(data) > 1 else ()
     classifier = load_classifier(str(checkpoint)) if checkpoint else None
     test, test_labels = data.split("test")
     return Reference(images, labels, test, test_labels, names, classifier)

@@ -10,7 +10,7 @@ import yaml  # type: ignore[import-untyped]
 from lightning.pytorch.utilities import rank_zero_info
 
 from lit_generative.configs import CONFIGS
-from lit_generative.trained import TrainedRun, data_hash
+from lit_generative.trained import TrainedRun, data_hash, image_classes
 from lit_models import load_classifier
 
 _EXPECTED = 0.98  # test accuracy on images like MNIST's
@@ -40,7 +40,7 @@ def find_classifier(run: TrainedRun, data: Any, given: str | Path | None, cache_
         >>> find_classifier(None, Unlabelled(), None, Path("nowhere")) is None
         True
     """
-    if data.num_classes < 2:
+    if image_classes(data) < 2:
         return None
     if given is None:
         return _trained_once(run, data, cache_dir / "classifiers")

@@ -16,6 +16,7 @@ import evaluation
 from evaluation.baselines import baselines
 from evaluation.estimate import Estimate
 from evaluation.of_models import measure_codes, measure_likelihood, measure_pixels, measure_reconstructions
+from evaluation.of_places import measure_boxes, measure_masks
 from evaluation.of_samples import SampleFigures, copy_threshold, draw_samples, measure_samples
 from evaluation.reference import Reference
 from lit_generative.trained import TrainedRun
@@ -120,12 +121,22 @@ def measure(run: TrainedRun, reference: Reference, threshold: float, sizes: Size
             model, reference, sizes.likelihood, sizes.draws, seed
         )
 
+    def boxes() -> None:
+        measured.figures |= measure_boxes(model, reference)
+
+    def masks() -> None:
+        measured.figures |= measure_masks(model, reference)
+
     steps: dict[str, tuple[str, Callable[[], None]]] = {
         "samples": ("sample", samples),
         "reconstructions": ("reconstruct", reconstructions),
         "codes": ("encode", codes),
         "likelihood": ("estimate_likelihood", likelihood),
     }
+    # what most models lack and nobody misses is not said to be left out
+    for name, verb, of_places in (("boxes", "locate", boxes), ("masks", "segment", masks)):
+        if hasattr(model, verb):
+            steps[name] = verb, of_places
     for name, (verb, step) in steps.items():
         yield name, measured
         if not hasattr(model, verb):

@@ -8,12 +8,14 @@ from typing import Any
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from callbacks.box_grid import box_grid
 from callbacks.code_map import code_map, tsne_plane
 from callbacks.evaluation_mode import evaluation_mode
 from callbacks.image_grid import image_grid
 from callbacks.image_pairs import image_pairs
 from callbacks.interpolation import interpolate
 from callbacks.interpolation_strips import interpolation_strips
+from callbacks.mask_grid import mask_grid
 from callbacks.picture import write_png
 from evaluation import words
 from evaluation.estimate import Estimate
@@ -25,6 +27,7 @@ from lit_generative.measuring import Beside, Measured
 from lit_generative.report_data import parameter_count, settings, versions
 
 _GRID = 20  # images of a model in a row
+_PLACES = 16  # images with boxes or masks
 _POINTS = 1000  # of a map of codes
 _STRIPS, _STEPS = 4, 7
 
@@ -58,6 +61,8 @@ _CODES = [
     Column("knn", "10 nearest neighbours ↑", 1, True),
     Column("active_units", "Active units", 0),
 ]
+_BOXES = [Column("iou", "Mean IoU ↑", 3), Column("found", "IoU of 0.5 or more ↑", 1, True)]
+_MASKS = [Column("mask_iou", "Mean IoU of the classes ↑", 3), Column("pixel_accuracy", "Pixels right ↑", 1, True)]
 _LIKELIHOOD = [
     Column("log_likelihood", "Log-likelihood, nats per image ↑"),
     Column("method", "How"),
@@ -76,7 +81,7 @@ def sections(findings: Findings) -> list[Section]:
         >>> [section.title for section in sections(Findings(Sizes(), data, {}, Reference(*[Tensor()] * 4)))]
         ['What is compared', 'How it was measured']
     """
-    makers = (_samples, _reconstructions, _codes, _likelihoods)
+    makers = (_samples, _reconstructions, _codes, _likelihoods, _boxes, _masks)
     given = findings.measured, findings.beside, findings.reference, findings.sizes.seed
     found = [section for make in makers if (section := make(*given)) is not None]
     return [_overview(findings), *found, _provenance(findings)]
@@ -172,6 +177,37 @@ def _likelihoods(measured: Sequence[Measured], beside: Beside, reference: Refere
         rows = [(one.run.name, False, _how(one)) for one in of_unit]
         tables += [Table(columns, rows)] * bool(rows)
     return Section("Likelihood", words.LIKELIHOOD, tables)
+
+
+def _boxes(measured: Sequence[Measured], beside: Beside, reference: Reference, seed: int) -> Section | None:
+    makers = [one for one in measured if "iou" in one.figures]
+    if not makers:
+        return None
+    x, y = reference.draw("test", min(_PLACES, len(reference.test)), seed)
+    pictures = []
+    for one in makers:
+        with evaluation_mode(one.run.model):
+            found = in_parts(one.run.model.locate, x)  # type: ignore[arg-type]
+        caption = f"{one.run.name}: test images with the true box and the predicted one."
+        pictures.append(_picture(box_grid(x, y, found, _PLACES // 2), caption))
+    rows = [(one.run.name, False, one.figures) for one in makers]
+    return Section("Boxes", words.BOXES, [Table(_BOXES, rows)], pictures)
+
+
+def _masks(measured: Sequence[Measured], beside: Beside, reference: Reference, seed: int) -> Section | None:
+    makers = [one for one in measured if "mask_iou" in one.figures]
+    if not makers:
+        return None
+    x, y = reference.draw("test", min(_PLACES, len(reference.test)), seed)
+    pictures = []
+    for one in makers:
+        with evaluation_mode(one.run.model):
+            found = in_parts(one.run.model.segment, x)  # type: ignore[arg-type]
+        names = [str(label) for label in range(found.shape[1])]
+        caption = f"{one.run.name}: test images, their masks, and the predicted ones."
+        pictures.append(_picture(mask_grid(x, y, found.argmax(1), names, _PLACES // 2), caption))
+    rows = [(one.run.name, False, one.figures) for one in makers]
+    return Section("Masks", words.MASKS, [Table(_MASKS, rows)], pictures)
 
 
 def _how(one: Measured) -> dict[str, Any]:

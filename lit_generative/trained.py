@@ -11,6 +11,7 @@ from jsonargparse import ArgumentParser
 from lightning.pytorch import LightningDataModule, LightningModule
 from torch import Tensor
 
+from datamodules import PlacesDataModule
 from lit_models import load_model
 from lit_models.exported import ENCODER, HUB, WEIGHTS, fetch, is_exported, read_config
 from lit_models.recipe import read_checkpoint
@@ -211,6 +212,17 @@ def data_hash(data: Any) -> str:
     if not data.has_split("test"):
         raise ValueError(f"{type(data).__name__} has no test split, which models are measured on")
     return tensors_hash(*data.split("test"))
+
+
+def image_classes(data: Any) -> int:
+    """How many classes a data module's images have; 0 where its classes are of pixels.
+
+    Example:
+        >>> from datamodules import CollageDataModule, DigitsDataModule
+        >>> image_classes(DigitsDataModule()), image_classes(CollageDataModule("mask"))
+        (10, 0)
+    """
+    return 0 if isinstance(data, PlacesDataModule) else data.num_classes
 
 
 def tensors_hash(*tensors: Tensor) -> str:

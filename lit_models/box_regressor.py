@@ -105,8 +105,8 @@ class LitBoxRegressor(BaseModule):
         for before, after in pairwise(widths):
             layers += [nn.Linear(before, after), nn.LayerNorm(after), nn.ReLU(), nn.Dropout(dropout)]
         last = nn.Linear(widths[-1], 4)
-        # boxes begin at the centre, and no step is large, whatever the maps' scale: from large values the sigmoid, whose
-        # gradient is nothing there, would hardly come back
+        # boxes begin at the centre, and no step is large, whatever the maps' scale: the sigmoid would hardly come back
+        # from large values, where its gradient is nothing
         nn.init.normal_(last.weight, std=0.01)
         nn.init.zeros_(last.bias)
         self.head = nn.Sequential(nn.LayerNorm(widths[0]), *layers, last)

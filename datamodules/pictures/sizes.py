@@ -21,6 +21,7 @@ def picture_sizes(listing: PictureListing, cached: CachedPictures) -> np.ndarray
 
     Example:
         >>> import tempfile
+        >>> from pathlib import Path
         >>> from PIL import Image
         >>> from datamodules.pictures.cache import cached_pictures
         >>> from datamodules.pictures.decoding import PictureFormat

@@ -1,0 +1,117 @@
+"""What a report says of predicted boxes and masks."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchvision.ops import box_convert, box_iou
+
+from evaluation.estimate import Estimate, mean_estimate, share_estimate
+from evaluation.reference import Reference, in_parts
+
+_FOUND = 0.5  # IoU from which a box counts as found
+_BLOCKS = 20  # of the jackknife
+_CHUNK = 500  # images at a time
+_NO_CLASS = 255
+
+
+def measure_boxes(model: Any, reference: Reference) -> dict[str, Estimate]:
+    """Overlap of predicted and true boxes of all test images.
+
+    Args:
+        model: has `locate(x)`, which gives boxes (cx, cy, w, h) as fractions, (N, 4).
+        reference: the data, whose labels are such boxes.
+
+    Returns:
+        "iou": mean intersection over union. "found": share of images where it is at least 0.5.
+
+    Raises:
+        ValueError: the data's labels are no boxes.
+
+    Example:
+        >>> class Whole:
+        ...     def locate(self, x):
+        ...         return torch.tensor([[0.5, 0.5, 1.0, 1.0]] * len(x))
+        >>> images, boxes = torch.rand(4, 3, 8, 8), torch.tensor([[0.25, 0.5, 0.5, 1.0]] * 4)
+        >>> measure_boxes(Whole(), Reference(images, boxes, images, boxes))["iou"].value
+        0.5
+    """
+    true = reference.test_labels
+    if true.ndim != 2 or true.shape[1] != 4:
+        raise ValueError("the labels of these data are no boxes")
+    overlaps = overlap(in_parts(model.locate, reference.floats("test")), true)
+    return {"iou": mean_estimate(overlaps), "found": share_estimate(overlaps >= _FOUND)}
+
+
+def overlap(boxes: Tensor, others: Tensor) -> Tensor:
+    """Intersection over union of each box and its partner, (cx, cy, w, h), (N, 4) each: (N,).
+
+    Example:
+        >>> overlap(torch.tensor([[0.25, 0.5, 0.5, 1.0]]), torch.tensor([[0.5, 0.5, 1.0, 1.0]]))
+        tensor([0.5000])
+    """
+    corners, partners = (box_convert(some.float(), "cxcywh", "xyxy") for some in (boxes, others))
+    # torchvision's compares each with all others
+    parts = zip(corners.split(256), partners.split(256), strict=True)
+    return torch.cat([box_iou(some, their).diagonal() for some, their in parts])
+
+
+def measure_masks(model: Any, reference: Reference) -> dict[str, Estimate]:
+    """Agreement of predicted and true masks of all test images.
+
+    Args:
+        model: has `segment(x)`, which gives the probability of each class for each pixel, (N, K, H, W).
+        reference: the data, whose labels are masks of class indices, (N, H, W), 255 for pixels that do not count.
+
+    Returns:
+        "mask_iou": mean over classes of their pixels' intersection over union, counted over all images, with the error
+        of a jackknife over 20 blocks of images. "pixel_accuracy": share of an image's pixels whose class is right, a
+        mean over images.
+
+    Raises:
+        ValueError: the data's labels are no masks.
+
+    Example:
+        >>> class Nothing:
+        ...     def segment(self, x):
+        ...         return torch.tensor([1.0, 0.0]).view(1, 2, 1, 1).expand(len(x), 2, 8, 8)
+        >>> images, masks = torch.rand(40, 3, 8, 8), torch.zeros(40, 8, 8, dtype=torch.uint8)
+        >>> measure_masks(Nothing(), Reference(images, masks, images, masks))["mask_iou"].value
+        1.0
+    """
+    true = reference.test_labels
+    if true.ndim != 3:
+        raise ValueError("the labels of these data are no masks")
+    counts, accuracies = [], []
+    for rows in torch.arange(len(true)).split(_CHUNK):
+        probabilities = in_parts(model.segment, reference.floats("test", rows))
+        counts.append(_counts(probabilities.argmax(1), true[rows].long(), probabilities.shape[1]))
+        accuracies.append(_accuracies(probabilities.argmax(1), true[rows].long()))
+    by_image = torch.cat(counts)  # (N, 2, K)
+    blocks = torch.stack([block.sum(0) for block in by_image.tensor_split(min(_BLOCKS, len(by_image)))])
+    left_out = torch.stack([_mean_iou(blocks.sum(0) - block) for block in blocks])
+    n = len(left_out)
+    error = float(((n - 1) / n * (left_out - left_out.mean()).square().sum()).sqrt()) if n > 1 else None
+    value = float(_mean_iou(blocks.sum(0)))
+    return {"mask_iou": Estimate(value, error, len(true)), "pixel_accuracy": mean_estimate(torch.cat(accuracies))}
+
+
+def _counts(predicted: Tensor, true: Tensor, num_classes: int) -> Tensor:
+    """Pixels that each image's class and prediction share, and that either has, (N, 2, K)."""
+    found = []
+    for label in range(num_classes):
+        ours, theirs = (predicted == label) & (true != _NO_CLASS), true == label
+        found.append(torch.stack([(ours & theirs).flatten(1).sum(1), (ours | theirs).flatten(1).sum(1)], 1))
+    return torch.stack(found, 2).double()
+
+
+def _mean_iou(counts: Tensor) -> Tensor:
+    """Over the classes that are there, of counts (2, K)."""
+    shared, either = counts
+    return (shared[either > 0] / either[either > 0]).mean()
+
+
+def _accuracies(predicted: Tensor, true: Tensor) -> Tensor:
+    counted = true != _NO_CLASS
+    right = ((predicted == true) & counted).flatten(1).sum(1)
+    return right / counted.flatten(1).sum(1).clamp(min=1)
