@@ -71,7 +71,8 @@ BOXES = _paragraphs(
     together, 1 where they are the same; its mean and error are over test images.
 
     What it misses: a mean hides whether boxes are all a little off or some of them wholly wrong, which the share
-    with an IoU of at least 0.5 tells apart. A model of one box an image says nothing about images with none or with many.
+    with an IoU of at least 0.5 tells apart. A model of one box an image says nothing about images with none or with
+    many.
     """
 )
 
