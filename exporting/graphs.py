@@ -142,6 +142,8 @@ _MEANINGS = {
     "y": "labels, int64",
 }
 
+_OUTPUTS = {"boxes": "(N, 4), centre and size (cx, cy, w, h) as fractions of width and height"}
+
 
 def signature(graph: Graph) -> str:
     """What goes in and comes out of a graph, in Markdown.
@@ -156,7 +158,8 @@ def signature(graph: Graph) -> str:
         shape = "".join(f", {size}" for size in value.shape[1:]) or ","
         meaning = "" if (graph.verb, name) == ("decode", "z") else _MEANINGS.get(name, "")
         inputs.append(f"`{name}` (N{shape}) {meaning}".strip())
-    return f"`{graph.verb}`: {'; '.join(inputs)} -> {', '.join(f'`{name}`' for name in graph.outputs)}"
+    outputs = [f"`{name}` {_OUTPUTS.get(name, '')}".strip() for name in graph.outputs]
+    return f"`{graph.verb}`: {'; '.join(inputs)} -> {', '.join(outputs)}"
 
 
 def traced(graph: Graph) -> tuple[tuple[Tensor, ...], tuple[Any, ...]]:

@@ -191,7 +191,7 @@ def measure_beside(reference: Reference, numbers: list[int], sizes: Sizes, kept:
 
     Args:
         reference: the data.
-        numbers: of images in the sets.
+        numbers: of images in the sets; empty where no model samples.
         sizes: of everything else.
         kept: a JSON file whose name stands for data, classifier and sizes.
 
@@ -206,8 +206,9 @@ def measure_beside(reference: Reference, numbers: list[int], sizes: Sizes, kept:
         yield "done", _read(kept)
         return
     beside = Beside()
-    yield "nearest training images", beside
-    beside.threshold = copy_threshold(reference)
+    if numbers:
+        yield "nearest training images", beside
+        beside.threshold = copy_threshold(reference)
     if reference.classifier is not None:
         images, labels = reference.draw("test", len(reference.test), seed=0)
         beside.classifier_accuracy = float((reference.look(images)[1] == labels).double().mean())

@@ -28,6 +28,14 @@ MODELS = {
     "ppca": ["--model=LitPPCA", "--model.latent_dim=4", "--model.fit=gradient"],
     "probe": ["--model=LitProbe", "--model.optimizer.lr=0.01", "--data=EncodedDataModule", f"--data.data={DIGITS}"],
 }
+COLLAGE = ["--data=tests.colour_files.SmallCollage", "--data.data_dir={data}", "--data.batch_size=16"]
+COLLAGE += ["--data.train_size=100", "--data.test_size=20", "--data.image_size=32", "--data.digit_sizes=[10,28]"]
+COLLAGE += ["--data.augment=[torchvision.transforms.v2.RandomHorizontalFlip]"]
+SMALL = "{class_path: MapClassifier, init_args: {head_channels: [8], hidden_dims: [8], pool_after: 1}}"
+MODELS["boxes"] = ["--model=LitBoxRegressor", f"--model.backbone={SMALL}", "--model.frozen=false", *COLLAGE]
+MODELS["boxes"] += ["--model.dropout=0.3", "--model.hidden_dims=[8]"]
+MODELS["masks"] = ["--model=LitSegmenter", "--model.network=lit_models.networks.UNet", *COLLAGE, "--data.target=mask"]
+MODELS["masks"] += ["--model.network.channels=[4, 8]"]
 HEAD = "{class_path: ConvHead, init_args: {maps: [5, 2, 2], channels: [6, 8], hidden_dims: [8], pool_after: 1}}"
 MODELS["convolutional probe"] = [*MODELS["probe"], f"--model.head={HEAD}"]
 MODELS["vae"].append("--model.lr_scheduler.T_max=3")
@@ -70,9 +78,9 @@ def assert_equal(wanted: dict[str, torch.Tensor], found: dict[str, torch.Tensor]
 @pytest.mark.filterwarnings("ignore:Using ModelCheckpoint with manual optimization and every_n_train_steps")
 @pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS)
-def test_resume_is_exact(model: str, tmp_path: Path) -> None:
+def test_resume_is_exact(model: str, fake_data: Path, tmp_path: Path) -> None:
     """From the last batch of an epoch (step 10), from the middle of one, and after a resume from a run resumed."""
-    words = MODELS[model]
+    words = [word.replace("{data}", str(fake_data)) for word in MODELS[model]]
     if "probe" in model:
         encoder = fit(tmp_path, "encoder", *MODELS["vae"]) / "last.ckpt"
         words = [*words, "--data.encoder=lit_models.load_model", f"--data.encoder.checkpoint={encoder}"]

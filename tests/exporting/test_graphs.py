@@ -12,8 +12,28 @@ from exporting import onnx_file
 from exporting.graphs import Graph, check_verbs, graph_of, signature, verbs_of
 from exporting.onnx_file import write_onnx
 from exporting.pt2_file import write_pt2
-from lit_models import LitAutoencoder, LitClassifier, LitGAN, LitLinear, LitPPCA, LitProbe, LitRBM, LitVAE
-from lit_models.networks import ConvDecoder, ConvEncoder, MapDecoder, MapEncoder, ResidualDecoder, ResidualEncoder
+from lit_models import (
+    LitAutoencoder,
+    LitBoxRegressor,
+    LitClassifier,
+    LitGAN,
+    LitLinear,
+    LitPPCA,
+    LitProbe,
+    LitRBM,
+    LitSegmenter,
+    LitVAE,
+)
+from lit_models.networks import (
+    ConvDecoder,
+    ConvEncoder,
+    MapClassifier,
+    MapDecoder,
+    MapEncoder,
+    ResidualDecoder,
+    ResidualEncoder,
+    UNet,
+)
 
 pytest.importorskip("onnxruntime", reason="the extra export is not installed")
 GREY, COLOUR = (1, 8, 8), (3, 16, 16)
@@ -57,6 +77,10 @@ MODELS: dict[str, Callable[[], Any]] = {
     "softmax regression": lambda: LitLinear(GREY),
     "linear regression": lambda: LitLinear((5,), task="regression", num_outputs=2),
     "probe": lambda: LitProbe((2, 6)),
+    "box regressor": lambda: LitBoxRegressor(COLOUR, MapClassifier, frozen=False, pool=2),
+    "box regressor of torchvision's": lambda: LitBoxRegressor((3, 64, 64), "mobilenet_v3_small"),
+    "segmenter": lambda: LitSegmenter(COLOUR, network=UNet),
+    "segmenter of torchvision's": lambda: LitSegmenter((3, 32, 32), enlarge=2),
 }
 
 
