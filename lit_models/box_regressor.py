@@ -95,7 +95,7 @@ class LitBoxRegressor(BaseModule):
         self.loss = loss
         self._starts_random = weights is None
         if weights is not None:
-            load_pretrained(self.backbone.body, weights, backbone if isinstance(backbone, str) else None)
+            load_pretrained(self.backbone.body, weights, self.backbone.torchvision_name)
             self.init_args["weights"] = None  # they are in the model, and from now on in its checkpoints
         if frozen:
             self.backbone.requires_grad_(False)

@@ -16,7 +16,7 @@ from lit_models.batch import split_batch
 from lit_models.checks import check_count, check_image_shape, check_images, check_unit_range
 from lit_models.functional.precision import wide
 from lit_models.metrics import EpochMeans
-from lit_models.networks.backbone import ImageNetScale, torchvision_model
+from lit_models.networks.backbone import ImageNetScale, own_network, torchvision_model
 from lit_models.networks.base import make_network
 from lit_models.networks.unet import SegmenterCallable
 from lit_models.pretrained import load_pretrained
@@ -93,6 +93,7 @@ class LitSegmenter(BaseModule):
         self.num_classes = num_classes
         self.enlarge = enlarge
         self.ignore_index = ignore_index
+        network = own_network(network)
         self.scale: nn.Module = ImageNetScale() if isinstance(network, str) else nn.Identity()
         self.network = _make_network(network, self.image_shape, num_classes)
         if weights is not None:

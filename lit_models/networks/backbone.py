@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from difflib import get_close_matches
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
@@ -58,6 +59,7 @@ class Backbone(nn.Module):
 
     Attributes:
         maps: (F, h, w).
+        torchvision_name: of the network; None of another one.
 
     Raises:
         ValueError: an unknown name; a network without maps, as vision transformers are; images too small for it.
@@ -70,13 +72,15 @@ class Backbone(nn.Module):
 
     def __init__(self, image_shape: Sequence[int], network: str | EncoderCallable) -> None:
         super().__init__()
+        network = own_network(network)
         self.scale: nn.Module = ImageNetScale() if isinstance(network, str) else nn.Identity()
         if isinstance(network, str):
             _check_channels(network, image_shape)
             whole, like = torchvision_model(network), torch.zeros(1, 3, _USUAL_SIZE, _USUAL_SIZE)
         else:
             whole, like = _Unconditional(network, image_shape), torch.zeros(1, *image_shape)
-        name = network if isinstance(network, str) else type(whole.encoder).__name__
+        self.torchvision_name = network if isinstance(network, str) else None
+        name = self.torchvision_name or type(whole.encoder).__name__
         self.body = create_feature_extractor(whole, {_last_maps(whole, like, name): "maps"}, tracer_kwargs=_LEAVES)
         self.maps = self._shape(image_shape, name)
 
@@ -116,9 +120,25 @@ def torchvision_model(name: str, kind: ModuleType = models, **options: Any) -> n
         near = get_close_matches(name, known, 3, 0.5) or known[:: max(1, len(known) // 5)]
         raise ValueError(
             f"{kind.__name__} has no network {name!r}: choose one such as {', '.join(near)} (all of them: "
-            f"torchvision.models.list_models({kind.__name__}))"
+            f"torchvision.models.list_models({kind.__name__})). A class of your own is named by class_path in a config"
         )
     return models.get_model(name, weights=None, **_WITHOUT_PREPARATION.get(name, {}), **options)
+
+
+def own_network(network: Any) -> Any:
+    """The class that a name stands for where it is one of this project's networks; anything else as it is.
+
+    The command line gives a name as text where a network of torchvision may be meant too.
+
+    Example:
+        >>> own_network("MapClassifier"), own_network("resnet18")
+        (<class 'lit_models.networks.conv_head.MapClassifier'>, 'resnet18')
+    """
+    if not isinstance(network, str):
+        return network
+    ours = import_module("lit_models.networks")  # which imports this module
+    name = network.removeprefix("lit_models.networks.")
+    return getattr(ours, name) if name in ours.__all__ else network
 
 
 class _Unconditional(nn.Module):
