@@ -17,6 +17,14 @@ if importlib.util.find_spec("gradio") is None:
     collect_ignore = [f"playground/{name}.py" for name in ("choosing", "events", "page", "rooms")]
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the examples in docstrings, so that they can run together with the slow tests."""
+    for item in items:
+        if isinstance(item, pytest.DoctestItem):
+            item.add_marker("doctest")
+
+
 @pytest.fixture(autouse=True)
 def _names_of_examples(doctest_namespace: dict[str, Any]) -> None:
     doctest_namespace["torch"] = torch

@@ -6,6 +6,7 @@ from evaluation.distances import frechet_at_infinity, frechet_distance, frechet_
 from evaluation.estimate import Estimate
 from evaluation.knn_accuracy import knn_accuracy
 from evaluation.neighbours import Neighbourhoods, nearest, neighbourhoods, share_of_copies, two_sample_accuracy
+from evaluation.of_places import measure_boxes, measure_masks
 
 __all__ = [
     "Estimate",
@@ -17,6 +18,8 @@ __all__ = [
     "frechet_estimate",
     "kernel_distance",
     "knn_accuracy",
+    "measure_boxes",
+    "measure_masks",
     "nearest",
     "neighbourhoods",
     "pca_errors",

@@ -106,7 +106,8 @@ def test_config_trains_and_tests(config: Path, fake_data: Path, tmp_path: Path, 
         "--trainer.enable_progress_bar=false",
         "--trainer.accelerator=cpu",
     ]
-    train.main(["fit", *arguments, "--trainer.max_epochs=2", "--trainer.limit_train_batches=3"])
+    epochs = 2 if config in MODELS else 1
+    train.main(["fit", *arguments, f"--trainer.max_epochs={epochs}", "--trainer.limit_train_batches=3"])
     run = tmp_path / config.stem / "version_0"
     assert (run / "checkpoints" / "last.ckpt").is_file()
     assert (run / "metrics.csv").is_file()
@@ -125,7 +126,7 @@ def test_config_trains_on_two_processes(
 ) -> None:
     """As it is, without a flag but for the devices: weights equal to the bit, and each picture made once."""
     words = [*where(config, fake_data, 16, encoders), f"--trainer.default_root_dir={tmp_path}"]
-    words += ["--trainer.max_epochs=2", "--trainer.limit_train_batches=3"]
+    words += ["--trainer.max_epochs=1", "--trainer.limit_train_batches=3"]
     fit_on_two(tmp_path, *words, "--trainer.log_every_n_steps=1", "--trainer.callbacks+=tests.ranks.WeightsPerRank")
     run = tmp_path / config.stem / "version_0"
     assert [path.name for path in run.parent.iterdir()] == ["version_0"]
