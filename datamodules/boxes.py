@@ -14,7 +14,9 @@ from datamodules.pictures.decoding import PictureFormat
 from datamodules.pictures.listing import PictureListing, chosen_pictures, list_pictures
 from datamodules.pictures.sizes import as_fractions, picture_sizes
 from datamodules.places import PlacesDataModule
-from datamodules.splits import hash_numbers, hash_splits
+from datamodules.splits import hash_numbers, hash_splits, test_pictures
+
+_REMEDY = "delete or repair them, and remove their rows from the table"
 
 
 class BoxDataModule(PlacesDataModule):
@@ -26,7 +28,7 @@ class BoxDataModule(PlacesDataModule):
 
     A batch is `(images, boxes)`: floats in [0, 1], shape (B, C, S, S), and (cx, cy, w, h) as fractions of width and
     height, in [0, 1], shape (B, 4), float32. Splits are of pictures, by a hash of their names, as in
-    `ImageFolderDataModule`, so that no picture is in two splits.
+    `ImageFolderDataModule`, so that no picture is in two splits; or as folders `train/` and `test/` say.
 
     Args:
         path: of the CSV file.
@@ -53,7 +55,7 @@ class BoxDataModule(PlacesDataModule):
     Raises:
         FileNotFoundError: there is no such file or folder.
         ValueError: an argument is out of its range; a row is no box, leaves its picture, or names a picture that is not
-            there; a file is no usable picture; a crop leaves nothing of a box. The message names them.
+            there; a file is no usable picture; less than a pixel is left of a box. The message names them.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -102,14 +104,15 @@ class BoxDataModule(PlacesDataModule):
         self.cache_dir = cache_dir
         self.input_shape = self.format.shape
         table = read_box_table(self.path, columns)
-        every = list_pictures(images, labels="none")
-        self.table = _one_a_picture(_as_listed(self.path, table, every), pick, pick_seed)
+        every = list_pictures(images, "none", "images")
+        self._rows = _as_listed(self.path, table, every)
+        self.table = _one_a_picture(self._rows, pick, pick_seed)
         self.listing = chosen_pictures(every, self.table.names)
         self._pictures: CachedPictures | None = None
 
     def prepare_data(self) -> None:
         """Decode what is not decoded yet; Lightning calls this on one process a machine."""
-        self._pictures = cached_pictures(self.listing, self.format, "raise", self.workers, self.cache_dir)
+        self._pictures = cached_pictures(self.listing, self.format, "raise", self.workers, self.cache_dir, _REMEDY)
         picture_sizes(self.listing, self._pictures)
 
     def read(self) -> dict[str, tuple[Tensor, Tensor]]:
@@ -118,19 +121,22 @@ class BoxDataModule(PlacesDataModule):
             self.prepare_data()
         assert self._pictures is not None
         sizes = picture_sizes(self.listing, self._pictures)
-        check_inside(self.path, self.table, sizes)
+        place = {name: position for position, name in enumerate(self.table.names)}
+        check_inside(self.path, self._rows, sizes[[place[name] for name in self._rows.names]])
         boxes = as_fractions(self.table.corners, sizes, self.format.resize)
-        gone = (boxes[:, 2:] <= 0).any(1)
+        gone = (boxes[:, 2:] * self.format.image_size < 1).any(1)
         if gone.any():
             raise ValueError(
-                f"resize={self.format.resize!r} cuts away the boxes of {int(gone.sum())} pictures, such as "
-                f'{self.table.names[int(gone.argmax())]!r}: use resize="pad" or "stretch" (--data.resize pad)'
+                f"resize={self.format.resize!r} to {self.format.image_size} pixels leaves less than a pixel of the "
+                f"boxes of {int(gone.sum())} pictures, such as {self.table.names[int(gone.argmax())]!r}: use "
+                'resize="pad" or "stretch" (--data.resize pad), a larger --data.image_size, or remove their rows'
             )
         return dict.fromkeys(("train", "test"), self._checked(self._pictures.images, torch.tensor(boxes).float()))
 
     def cut(self) -> dict[str, Tensor]:
-        """By a hash of the pictures' names, see `ImageFolderDataModule`."""
-        return hash_splits(self.table.names, self.test_fraction, self.val_fraction, self.split_seed)
+        """By folders where there is a `test/`, else by a hash of the pictures' names."""
+        is_test = test_pictures(self.listing.files.splits)
+        return hash_splits(self.table.names, self.test_fraction, self.val_fraction, self.split_seed, is_test)
 
 
 def _as_listed(path: Path, table: BoxTable, listing: PictureListing) -> BoxTable:

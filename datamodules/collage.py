@@ -13,6 +13,8 @@ from datamodules.images import ImageDataModule
 from datamodules.mnist import MNISTDataModule
 from datamodules.places import PlacesDataModule
 
+_BLOCK = 500  # collages made at a time
+_SMALLEST = 8  # pixels
 _INK_ABOVE = 0.5  # coverage of a pixel from which on it belongs to the digit
 
 
@@ -22,7 +24,8 @@ class CollageDataModule(PlacesDataModule):
     Everything is made from the official files and `collage_seed`: collages of the train split have digits and
     photographs of the train splits, those of the test split of the test splits, and no digit or photograph is in two
     collages of a split. The digit is white or black, whichever differs more from the photograph below it, and its grey
-    values mix with it. Its mask is the pixels that it covers by more than half, its box the smallest one around them.
+    values mix with it. Its mask is the pixels that it covers by more than half; of a digit so small that there are
+    none, by more than half of what it covers most. Its box is the smallest one around the mask.
 
     A batch is `(images, boxes)` or `(images, masks)`, see `PlacesDataModule`. In masks 0 is the background, and the
     classes are "background" and "digit", or "background" and the ten digits.
@@ -32,8 +35,8 @@ class CollageDataModule(PlacesDataModule):
         data_dir: folder of MNIST, and of CIFAR-10 where `backgrounds` is None.
         backgrounds: a folder or a zip of pictures with `train/` and `test/`, in place of CIFAR-10.
         image_size: height and width of the collages in pixels.
-        digit_sizes: smallest and largest side, in pixels, that MNIST's frame of 28 x 28 is brought to; the digit itself
-            is some 20 x 20 of it.
+        digit_sizes: smallest and largest side, in pixels, at least 8, that MNIST's frame of 28 x 28 is brought to; the
+            digit itself is some 20 x 20 of it.
         train_size: collages to train and validate on, at most as many as there are digits and photographs.
         test_size: collages of the test split.
         collage_seed: decides all of them.
@@ -105,48 +108,61 @@ class CollageDataModule(PlacesDataModule):
 
     def load(self, train: bool) -> tuple[Tensor, Tensor]:
         """Collages, (N, 3, S, S) uint8, and boxes, (N, 4), or masks, (N, S, S) uint8."""
-        n, generator = self.sizes[train], torch.Generator().manual_seed(2 * self.collage_seed + train)
+        n, edge = self.sizes[train], self.input_shape[1]
+        generator = torch.Generator().manual_seed(2 * self.collage_seed + train)
         digits, labels = self.digits.load(train)
         rows = _some(len(digits), n, generator, "digits", train)
-        alpha = self._placed(digits[rows], generator)  # (N, S, S) in [0, 1]
-        images = _with_ink(self._backgrounds(train, n, generator), alpha)
-        covered = alpha > _INK_ABOVE
+        smallest, largest = self.digit_sizes
+        sides = torch.randint(smallest, largest + 1, (n,), generator=generator)
+        corners = (torch.rand(n, 2, generator=generator) * (edge - sides + 1).unsqueeze(1)).long()  # top and left
+        photographs = self._photographs(train)
+        chosen = _some(len(photographs), n, generator, "photographs", train)
+        images, covered = torch.empty(n, 3, edge, edge, dtype=torch.uint8), torch.empty(n, edge, edge, dtype=torch.bool)
+        for part in torch.arange(n).split(_BLOCK):  # a few at a time as floats
+            alpha = _placed(digits[rows[part]], sides[part], corners[part], edge)
+            below = interpolate(photographs[chosen[part]] / 255, (edge, edge), mode="bilinear", antialias=True)
+            images[part], covered[part] = _with_ink(below.clamp(0, 1), alpha), _covered(alpha)
         if self.target == "box":
             return images, boxes_around(covered)
         value = labels[rows] + 1 if self.target == "digit_mask" else torch.ones(n, dtype=torch.int64)
         return images, covered.to(torch.uint8) * value.to(torch.uint8).view(-1, 1, 1)
 
-    def _placed(self, digits: Tensor, generator: torch.Generator) -> Tensor:
-        """Digits (N, 1, 28, 28), uint8, at their sizes and places: by how much each pixel is covered, (N, S, S)."""
-        smallest, largest = self.digit_sizes
-        edge = self.input_shape[1]
-        sides = torch.randint(smallest, largest + 1, (len(digits),), generator=generator)
-        places = torch.rand(len(digits), 2, generator=generator)
-        alpha = torch.zeros(len(digits), edge, edge)
-        for side in sides.unique().tolist():
-            rows = (sides == side).nonzero().flatten()
-            resized = interpolate(digits[rows] / 255, size=(side, side), mode="bilinear", antialias=True).clamp(0, 1)
-            tops, lefts = (places[rows] * (edge - side + 1)).long().unbind(1)
-            for row, digit, top, left in zip(rows.tolist(), resized[:, 0], tops.tolist(), lefts.tolist(), strict=True):
-                alpha[row, top : top + side, left : left + side] = digit
-        return alpha
-
-    def _backgrounds(self, train: bool, n: int, generator: torch.Generator) -> Tensor:
-        """Photographs, (N, 3, S, S) in [0, 1]."""
+    def _photographs(self, train: bool) -> Tensor:
+        """All of a split, (N, 3, h, w) uint8."""
         if isinstance(self.photographs, ImageFolderDataModule):
             self.photographs.setup()
-            pictures, _ = self.photographs.split("train" if train else "test")
-        else:
-            pictures, _ = self.photographs.load(train)
-        chosen = pictures[_some(len(pictures), n, generator, "photographs", train)] / 255
-        return interpolate(chosen, size=self.input_shape[1:], mode="bilinear", antialias=True).clamp(0, 1)
+            return self.photographs.split("train" if train else "test")[0]
+        return self.photographs.load(train)[0]
+
+
+def _covered(alpha: Tensor) -> Tensor:
+    """Which pixels belong to each digit, bool, (N, S, S), of how much it covers them, same shape, in [0, 1].
+
+    Where a small digit covers none by half, those that it covers by half as much as the one that it covers most.
+    """
+    most = alpha.amax((1, 2), keepdim=True)
+    return alpha > torch.where(most > _INK_ABOVE, _INK_ABOVE, most / 2)
+
+
+def _placed(digits: Tensor, sides: Tensor, corners: Tensor, edge: int) -> Tensor:
+    """Digits (N, 1, 28, 28), uint8, at their sizes and places: by how much each pixel is covered, (N, S, S)."""
+    alpha = torch.zeros(len(digits), edge, edge)
+    for side in sides.unique().tolist():
+        rows = (sides == side).nonzero().flatten()
+        resized = interpolate(digits[rows] / 255, size=(side, side), mode="bilinear", antialias=True).clamp(0, 1)
+        for row, digit, (top, left) in zip(rows.tolist(), resized[:, 0], corners[rows].tolist(), strict=True):
+            alpha[row, top : top + side, left : left + side] = digit
+    return alpha
 
 
 def boxes_around(masks: Tensor) -> Tensor:
     """The smallest box around the pixels of each mask, (cx, cy, w, h) as fractions, (N, 4), float32.
 
     Args:
-        masks: (N, H, W), bool, each with a pixel at least.
+        masks: (N, H, W), bool.
+
+    Raises:
+        ValueError: a mask is empty, and has no box.
 
     Example:
         >>> mask = torch.zeros(1, 4, 8, dtype=torch.bool)
@@ -154,6 +170,8 @@ def boxes_around(masks: Tensor) -> Tensor:
         >>> boxes_around(mask)
         tensor([[0.2500, 0.5000, 0.5000, 0.5000]])
     """
+    if not masks.flatten(1).any(1).all():
+        raise ValueError("an empty mask has no box")
     x0, x1 = _ends(masks.any(1))  # columns
     y0, y1 = _ends(masks.any(2))  # rows
     return torch.stack([(x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0], 1)
@@ -183,9 +201,9 @@ def _some(available: int, wanted: int, generator: torch.Generator, what: str, tr
 
 
 def _sizes(digit_sizes: Sequence[int], image_size: int) -> tuple[int, int]:
-    if len(digit_sizes) != 2 or not 8 <= digit_sizes[0] <= digit_sizes[1] <= image_size:
+    if len(digit_sizes) != 2 or not _SMALLEST <= digit_sizes[0] <= digit_sizes[1] <= image_size:
         raise ValueError(
-            f"digit_sizes must be the smallest and the largest side, from 8 to image_size={image_size}, got "
+            f"digit_sizes must be the smallest and the largest side, from {_SMALLEST} to image_size={image_size}, got "
             f"{list(digit_sizes)}"
         )
     return digit_sizes[0], digit_sizes[1]

@@ -1,21 +1,20 @@
 """A user's own pictures: a folder or a zip, with or without classes."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 
+from datamodules.class_names import KnownClasses
 from datamodules.images import ImageDataModule
 from datamodules.pictures.cache import CachedPictures, cached_pictures
 from datamodules.pictures.decoding import PictureFormat
 from datamodules.pictures.listing import list_pictures
-from datamodules.pictures.tables import quoted
 from datamodules.splits import hash_splits
 
 
-class ImageFolderDataModule(ImageDataModule):
+class ImageFolderDataModule(KnownClasses, ImageDataModule):
     """Pictures of any size in a folder or a zip, all brought to one size.
 
     `data_dir` may hold class folders; `train/` and `test/`; pictures without classes; a `metadata.csv` with the column
@@ -122,19 +121,6 @@ class ImageFolderDataModule(ImageDataModule):
     def prepare_data(self) -> None:
         """Decode what is not decoded yet; Lightning calls this on one process a machine."""
         self._pictures = cached_pictures(self.listing, self.format, self.on_error, self.workers, self.cache_dir)
-
-    def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint keeps: the names of the classes, since a class is but a number to a model."""
-        return {"class_names": list(self.class_names)}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Say so where a checkpoint is of other classes than these."""
-        trained = state_dict["class_names"]
-        if trained and self.class_names and trained != list(self.class_names):
-            rank_zero_warn(
-                f"the checkpoint was trained with the classes {quoted(trained)}, {self.data_dir!r} has "
-                f"{quoted(self.class_names)}: labels mean other classes to the model; use folders of the same names"
-            )
 
     def read(self) -> dict[str, tuple[Tensor, Tensor]]:
         """All pictures, mapped, under both names: splits are indices into them."""

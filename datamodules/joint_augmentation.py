@@ -31,7 +31,7 @@ class RandomQuarterTurn(v2.Transform):
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         """One of the inputs, turned."""
-        return self._call_kernel(v2.functional.rotate, inpt, 90.0 * params["turns"])
+        return v2.functional.rotate(inpt, 90.0 * params["turns"])
 
 
 class JointAugmentation(Augmentation):
@@ -101,6 +101,12 @@ class JointAugmentation(Augmentation):
 
     def _transformed(self, *pair: Any) -> tuple[Tensor, Tensor]:
         for module in self.modules:
-            pair = module(*pair)
-        image, places = pair
+            try:
+                pair = module(*pair)
+                image, places = pair
+            except (ValueError, TypeError, RuntimeError, NotImplementedError) as error:
+                raise ValueError(
+                    f"augment: {type(module).__name__} cannot change images together with their boxes or masks "
+                    f"({error}): leave it out, or give it options for both, such as one number in [0, 1] as fill"
+                ) from error
         return image.as_subclass(Tensor), places.as_subclass(Tensor)

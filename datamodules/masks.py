@@ -14,7 +14,9 @@ from datamodules.pictures.mask_format import MaskFormat, color_table
 from datamodules.pictures.sizes import picture_sizes
 from datamodules.pictures.tables import quoted
 from datamodules.places import PlacesDataModule
-from datamodules.splits import hash_splits
+from datamodules.splits import hash_splits, test_pictures
+
+_WHITE = 255
 
 
 class MaskDataModule(PlacesDataModule):
@@ -25,7 +27,7 @@ class MaskDataModule(PlacesDataModule):
     nowhere, such as what rotation brings in. Masks are resized by their nearest pixel, which mixes no classes.
 
     A batch is `(images, masks)`: floats in [0, 1], shape (B, C, S, S), and class indices, (B, S, S), int64. Splits are
-    of pictures, by a hash of their names, as in `ImageFolderDataModule`.
+    of pictures, by a hash of their names, as in `ImageFolderDataModule`, or as folders `train/` and `test/` say.
 
     Args:
         images: the folder, or the zip.
@@ -100,13 +102,20 @@ class MaskDataModule(PlacesDataModule):
         self.workers = workers
         self.cache_dir = cache_dir
         self.input_shape = self.format.shape
-        self.listing, self.mask_listing = _pairs(list_pictures(images, "none"), list_pictures(masks, "none"))
+        self.listing, self.mask_listing = _pairs(
+            list_pictures(images, "none", "images"), list_pictures(masks, "none", "masks")
+        )
         self._pictures: tuple[CachedPictures, CachedPictures] | None = None
 
     def prepare_data(self) -> None:
         """Decode what is not decoded yet; Lightning calls this on one process a machine."""
-        pictures = cached_pictures(self.listing, self.format, "raise", self.workers, self.cache_dir)
-        masks = cached_pictures(self.mask_listing, self.mask_format, "raise", self.workers, self.cache_dir)
+        pictures, masks = (
+            cached_pictures(listing, target, "raise", self.workers, self.cache_dir, remedy)
+            for listing, target, remedy in (
+                (self.listing, self.format, "delete or repair them"),
+                (self.mask_listing, self.mask_format, "correct them, or what the arguments say of their classes"),
+            )
+        )
         sizes, mask_sizes = picture_sizes(self.listing, pictures), picture_sizes(self.mask_listing, masks)
         differing = (sizes != mask_sizes).any(1)
         if differing.any():
@@ -124,11 +133,24 @@ class MaskDataModule(PlacesDataModule):
             self.prepare_data()
         assert self._pictures is not None
         pictures, masks = self._pictures
+        if not self.mask_format.colors:
+            _refuse_white(masks.images)
         return dict.fromkeys(("train", "test"), self._checked(pictures.images, masks.images.squeeze(1)))
 
     def cut(self) -> dict[str, Tensor]:
-        """By a hash of the pictures' names, see `ImageFolderDataModule`."""
-        return hash_splits(self.listing.files.names, self.test_fraction, self.val_fraction, self.split_seed)
+        """By folders where there is a `test/`, else by a hash of the pictures' names."""
+        files = self.listing.files
+        is_test = test_pictures(files.splits)
+        return hash_splits(files.names, self.test_fraction, self.val_fraction, self.split_seed, is_test)
+
+
+def _refuse_white(masks: Tensor) -> None:
+    """Raise a ValueError where masks hold 0 and 255 alone, which is how many programs write black and white."""
+    if int((masks == _WHITE).any()) and not int(((masks > 0) & (masks < _WHITE)).any()):
+        raise ValueError(
+            "the masks hold the values 0 and 255 alone, and 255 stands for pixels of no class: where white is a class, "
+            "say so with class_colors={background: [0, 0, 0], object: [255, 255, 255]}"
+        )
 
 
 def _classes(

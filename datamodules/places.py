@@ -6,11 +6,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from datamodules.class_names import KnownClasses
 from datamodules.images import ImageDataModule
 from datamodules.joint_augmentation import JointAugmentation
 
 
-class PlacesDataModule(ImageDataModule):
+class PlacesDataModule(KnownClasses, ImageDataModule):
     """Images with a box each, or with a mask, held in memory as uint8; what data of both kinds share.
 
     A batch is `(images, boxes)` or `(images, masks)`. Images are floats in [0, 1], (B, C, H, W). A box is its centre
@@ -55,6 +56,11 @@ class PlacesDataModule(ImageDataModule):
         augment: Sequence[nn.Module] = (),
     ) -> None:
         super().__init__(data_dir, batch_size, val_fraction, train_fraction, split_seed, drop_last, download)
+        if type(self).augment is not ImageDataModule.augment:
+            raise TypeError(
+                f"{type(self).__name__}.augment would change images without their places: write "
+                "augment_batch(images, places), which returns both"
+            )
         self.joint = JointAugmentation(augment)
 
     def augment_batch(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

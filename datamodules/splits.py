@@ -86,6 +86,16 @@ def hash_subset(names: Sequence[str], fraction: float, key: str) -> Tensor:
     return chosen
 
 
+def test_pictures(splits: Sequence[str | None]) -> Tensor | None:
+    """Which pictures lie in a folder of the test split, bool, (N,); None where there is no such folder.
+
+    Example:
+        >>> test_pictures(["train", "test"]), test_pictures([None])
+        (tensor([False,  True]), None)
+    """
+    return torch.tensor([split == "test" for split in splits]) if "test" in splits else None
+
+
 def hash_splits(
     names: Sequence[str], test_fraction: float, val_fraction: float, split_seed: int, is_test: Tensor | None = None
 ) -> dict[str, Tensor]:

@@ -23,7 +23,8 @@ def measure_boxes(model: Any, reference: Reference) -> dict[str, Estimate]:
         reference: the data, whose labels are such boxes.
 
     Returns:
-        "iou": mean intersection over union. "found": share of images where it is at least 0.5.
+        "iou": mean intersection over union. "found": share of images where it is at least 0.5. "iou_of_mean": what the
+        mean box of the training images would have, whatever the image shows.
 
     Raises:
         ValueError: the data's labels are no boxes.
@@ -40,7 +41,12 @@ def measure_boxes(model: Any, reference: Reference) -> dict[str, Estimate]:
     if true.ndim != 2 or true.shape[1] != 4:
         raise ValueError("the labels of these data are no boxes")
     overlaps = overlap(in_parts(model.locate, reference.floats("test")), true)
-    return {"iou": mean_estimate(overlaps), "found": share_estimate(overlaps >= _FOUND)}
+    always = overlap(reference.train_labels.float().mean(0).expand_as(true), true)
+    return {
+        "iou": mean_estimate(overlaps),
+        "found": share_estimate(overlaps >= _FOUND),
+        "iou_of_mean": mean_estimate(always),
+    }
 
 
 def overlap(boxes: Tensor, others: Tensor) -> Tensor:
@@ -66,10 +72,10 @@ def measure_masks(model: Any, reference: Reference) -> dict[str, Estimate]:
     Returns:
         "mask_iou": mean over classes of their pixels' intersection over union, counted over all images, with the error
         of a jackknife over 20 blocks of images. "pixel_accuracy": share of an image's pixels whose class is right, a
-        mean over images.
+        mean over images in which a pixel counts.
 
     Raises:
-        ValueError: the data's labels are no masks.
+        ValueError: the data's labels are no masks, or none of their pixels counts.
 
     Example:
         >>> class Nothing:
@@ -92,6 +98,8 @@ def measure_masks(model: Any, reference: Reference) -> dict[str, Estimate]:
     left_out = torch.stack([_mean_iou(blocks.sum(0) - block) for block in blocks])
     n = len(left_out)
     error = float(((n - 1) / n * (left_out - left_out.mean()).square().sum()).sqrt()) if n > 1 else None
+    if not (true != _NO_CLASS).any():
+        raise ValueError("no pixel of the test masks is of a class")
     value = float(_mean_iou(blocks.sum(0)))
     return {"mask_iou": Estimate(value, error, len(true)), "pixel_accuracy": mean_estimate(torch.cat(accuracies))}
 
@@ -112,6 +120,8 @@ def _mean_iou(counts: Tensor) -> Tensor:
 
 
 def _accuracies(predicted: Tensor, true: Tensor) -> Tensor:
+    """Of each image in which a pixel counts."""
     counted = true != _NO_CLASS
     right = ((predicted == true) & counted).flatten(1).sum(1)
-    return right / counted.flatten(1).sum(1).clamp(min=1)
+    pixels = counted.flatten(1).sum(1)
+    return right[pixels > 0] / pixels[pixels > 0]

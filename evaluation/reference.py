@@ -23,6 +23,7 @@ class Reference:
         test_labels: (M,).
         class_names: K names; () for data without classes, which have no classifier.
         classifier: has `encode(x)` and `classify(x)`; None where there is none.
+        pixel_classes: names of the classes of pixels, where the labels are masks.
 
     Example:
         >>> images, labels = torch.rand(4, 1, 8, 8), torch.tensor([0, 1, 0, 1])
@@ -36,6 +37,7 @@ class Reference:
     test_labels: Tensor
     class_names: tuple[str, ...] = ()
     classifier: Any = None
+    pixel_classes: tuple[str, ...] = ()
     _seen: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def floats(self, split: str, rows: Tensor | None = None) -> Tensor:

@@ -100,6 +100,9 @@ class GenerativeCLI(LightningCLI):
         self.root = root_folder(config.trainer.default_root_dir)
         if self._ckpt_path is not None:
             config.ckpt_path = str(find_checkpoint(self._ckpt_path, self.root, config.experiment))
+            arguments = config.model.get("init_args")
+            if arguments is not None and arguments.get("weights") is not None:
+                arguments.weights = None  # those that it was started from: the checkpoint's take their place
 
     def instantiate_classes(self) -> None:
         """Make data, model and Trainer; what their own checks raise comes out as they raise it.

@@ -157,7 +157,8 @@ def _reference(data: Any, checkpoint: Path | None) -> Reference:
     names = tuple(data.class_names) if image_classes(data) > 1 else ()
     classifier = load_classifier(str(checkpoint)) if checkpoint else None
     test, test_labels = data.split("test")
-    return Reference(images, labels, test, test_labels, names, classifier)
+    of_pixels = () if names else tuple(data.class_names)
+    return Reference(images, labels, test, test_labels, names, classifier, of_pixels)
 
 
 def _fitting(asked: Mapping[str, int], reference: Reference) -> Sizes:

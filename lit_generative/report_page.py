@@ -61,7 +61,11 @@ _CODES = [
     Column("knn", "10 nearest neighbours ↑", 1, True),
     Column("active_units", "Active units", 0),
 ]
-_BOXES = [Column("iou", "Mean IoU ↑", 3), Column("found", "IoU of 0.5 or more ↑", 1, True)]
+_BOXES = [
+    Column("iou", "Mean IoU ↑", 3),
+    Column("iou_of_mean", "Mean IoU of the mean training box", 3),
+    Column("found", "IoU of 0.5 or more ↑", 1, True),
+]
 _MASKS = [Column("mask_iou", "Mean IoU of the classes ↑", 3), Column("pixel_accuracy", "Pixels right ↑", 1, True)]
 _LIKELIHOOD = [
     Column("log_likelihood", "Log-likelihood, nats per image ↑"),
@@ -203,7 +207,7 @@ def _masks(measured: Sequence[Measured], beside: Beside, reference: Reference, s
     for one in makers:
         with evaluation_mode(one.run.model):
             found = in_parts(one.run.model.segment, x)  # type: ignore[arg-type]
-        names = [str(label) for label in range(found.shape[1])]
+        names = list(reference.pixel_classes) or [str(label) for label in range(found.shape[1])]
         caption = f"{one.run.name}: test images, their masks, and the predicted ones."
         pictures.append(_picture(mask_grid(x, y, found.argmax(1), names, _PLACES // 2), caption))
     rows = [(one.run.name, False, one.figures) for one in makers]

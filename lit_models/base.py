@@ -236,7 +236,17 @@ class BaseModule(LightningModule):
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor | None:
         """The step on a training batch; stops where its loss is not a finite number."""
-        loss = self.step(*self.read_step(batch, batch_idx), "train")
+        x, y = self.read_step(batch, batch_idx)
+        try:
+            loss = self.step(x, y, "train")
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise ValueError(
+                f"batch norm cannot be trained on this batch of {len(x)}, of which it sees one value per channel: "
+                "leave out a last batch that is small (--data.drop_last true), or use a larger --data.batch_size or "
+                "larger images"
+            ) from error
         if loss is not None:
             self.stop_unless_finite({"train/loss": loss})
         return loss

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import get_model_weights
 
-_SUFFIXES = (".ckpt", ".pt", ".pth", ".bin", ".tar")
+from lit_models.networks.backbone import IMAGENET_DEVIATION, IMAGENET_MEAN
+
+_SUFFIXES = (".ckpt", ".pt", ".pth", ".bin", ".tar", ".safetensors")
 # what programs put before the names of a network's weights; the one that most weights have is taken
 _PREFIXES = ("", "model.", "module.", "backbone.body.", "network.")
 _COUNTER = "num_batches_tracked"  # of batch norm, which older files lack and nothing here uses
@@ -66,6 +68,8 @@ def _is_path(weights: str) -> bool:
 def _read(path: Path) -> Mapping[str, Tensor]:
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}: pass the path of a network's weights as weights")
+    if path.suffix == ".safetensors":
+        raise ValueError(f"{path} is no file of torch.save: load it with safetensors.torch and save it as .pth")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # what damaged files, and those of other programs, bring torch.load to raise
@@ -87,6 +91,7 @@ def _fetched(weights: str, name: str | None) -> Mapping[str, Any]:
         raise ValueError(
             f"torchvision has no weights {weights!r} for {name}: choose from {names}, or pass a file's path"
         )
+    _check_scale(weights, name, offered[weights].transforms())
     try:
         return offered[weights].get_state_dict(progress=True, check_hash=True)
     except (URLError, OSError, RuntimeError) as error:
@@ -94,6 +99,16 @@ def _fetched(weights: str, name: str | None) -> Mapping[str, Any]:
             f"the weights {weights} of {name} could not be downloaded from {offered[weights].url} ({error}): download "
             "that file where there is a network, and pass its path as weights"
         ) from error
+
+
+def _check_scale(weights: str, name: str, preparation: Any) -> None:
+    """Raise a ValueError where weights were trained on images of another scale than ImageNet's, which ours get."""
+    scale = (tuple(getattr(preparation, "mean", IMAGENET_MEAN)), tuple(getattr(preparation, "std", IMAGENET_DEVIATION)))
+    if scale != (IMAGENET_MEAN, IMAGENET_DEVIATION):
+        raise ValueError(
+            f"{weights} of {name} were trained on images with mean {scale[0]} and deviation {scale[1]} taken out, and "
+            f"images get ImageNet's here, {IMAGENET_MEAN} and {IMAGENET_DEVIATION}: choose other weights"
+        )
 
 
 def _other_network(weights: str, own: Mapping[str, Tensor], found: Mapping[str, Tensor], wrong: list[str]) -> str:

@@ -71,7 +71,7 @@ def where(config: Path, fake_data: Path, batch_size: int, encoders: dict[str, Pa
         generator, discriminator = ([8, 4], [4, 8]) if "ConvDecoder" in config.read_text() else ([8] * 4, [8] * 4)
         words += [f"--model.generator.channels={generator}", f"--model.discriminator.channels={discriminator}"]
     if "CollageDataModule" in config.read_text():
-        words += ["--data.train_size=100", "--data.test_size=20", "--data.image_size=32", "--data.digit_sizes=[10,28]"]
+        words += ["--data.train_size=100", "--data.test_size=20", "--data.image_size=32", "--data.digit_sizes=[16,28]"]
     if "LitBoxRegressor" in config.read_text():
         words += [f"--model.weights={encoders['MapClassifier']}"]
     words += ["--model.likelihood_samples=2"] * ("likelihood_samples" in config.read_text())

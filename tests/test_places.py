@@ -15,8 +15,9 @@ from evaluation.of_places import measure_boxes, measure_masks, overlap
 from evaluation.reference import Reference
 from lit_generative import report, train
 from lit_models import load_model
+from lit_models.networks import ConvEncoder
 
-SMALL = ["--data.train_size=100", "--data.test_size=20", "--data.image_size=32", "--data.digit_sizes=[10,28]"]
+SMALL = ["--data.train_size=100", "--data.test_size=20", "--data.image_size=32", "--data.digit_sizes=[16,28]"]
 MODELS = {
     "boxes": ["--model=LitBoxRegressor", "--model.backbone=ConvEncoder", "--model.frozen=false", "--data.target=box"],
     "masks": ["--model=LitSegmenter", "--model.network=UNet", "--data.target=digit_mask"],
@@ -57,7 +58,7 @@ def test_one_command_each(name: str, fake_data: Path, tmp_path: Path) -> None:
     figures = json.loads((tmp_path / "report" / "report.json").read_text())["models"][0]["figures"]
     measured = figures["iou" if name == "boxes" else "mask_iou"]["value"]
     assert measured == pytest.approx(float(cli.trainer.callback_metrics["test/iou"]), abs=1e-5)
-    assert set(figures) == ({"iou", "found"} if name == "boxes" else {"mask_iou", "pixel_accuracy"})
+    assert set(figures) == ({"iou", "found", "iou_of_mean"} if name == "boxes" else {"mask_iou", "pixel_accuracy"})
     page = (tmp_path / "report" / "report.html").read_text()
     assert f"<h2>{name.capitalize()}</h2>" in page or name.capitalize() in page
 
@@ -72,6 +73,18 @@ def test_other_precisions_and_batches_of_one(name: str, precision: str, fake_dat
     assert cli.trainer.callback_metrics["train/loss"].dtype in (torch.float32, torch.float64)
     assert len(list((tmp_path / name / "version_0" / "pictures").iterdir())) == 2
     load_model(tmp_path / name / "version_0" / "checkpoints" / "last.ckpt")
+
+
+def test_the_weights_that_a_run_was_started_from_may_be_gone(fake_data: Path, tmp_path: Path) -> None:
+    weights = tmp_path / "encoder.pth"
+    torch.save(ConvEncoder((3, 32, 32), 1).state_dict(), weights)
+    given = words("boxes", fake_data, tmp_path, f"--model.weights={weights}", "--model.frozen=true")
+    train.main(["fit", *given])
+    weights.unlink()
+    run = tmp_path / "boxes" / "version_0"
+    more = [f"--config={run}/config.yaml", "--trainer.callbacks=[]", "--trainer.enable_progress_bar=false"]
+    train.main(["test", *more, f"--ckpt_path={run}/checkpoints/best.ckpt"])
+    train.main(["fit", *more, "--trainer.max_epochs=2", f"--ckpt_path={run}/checkpoints/last.ckpt"])
 
 
 def test_a_share_of_the_train_split(fake_data: Path, tmp_path: Path) -> None:
@@ -121,11 +134,18 @@ def test_measures_of_boxes_and_masks_by_hand() -> None:
     found = measure_boxes(_Fixed(whole), Reference(images, true, images, true))
     assert found["iou"].value == 0.6875
     assert found["found"].value == 0.75
+    mean = true.mean(0).expand(4, 4)
+    assert found["iou_of_mean"].value == pytest.approx(float(overlap(mean, true).mean()))
 
     masks = torch.tensor([[[0, 0], [1, 1]], [[0, 0], [1, 255]], [[0, 0], [0, 0]], [[0, 0], [0, 0]]], dtype=torch.uint8)
     predicted = torch.tensor([[[0, 0], [1, 0]], [[0, 0], [1, 1]], [[0, 0], [0, 1]], [[0, 0], [0, 0]]])
     answers = torch.nn.functional.one_hot(predicted, 3).permute(0, 3, 1, 2).float()
     measured = measure_masks(_Fixed(answers), Reference(images, masks, images, masks))
+    nothing = torch.full_like(masks, 255)
+    half = measure_masks(_Fixed(answers), Reference(images, masks, images, torch.cat([masks[:2], nothing[2:]])))
+    assert half["pixel_accuracy"] == (0.875, 0.125, 2)
+    with pytest.raises(ValueError, match="no pixel of the test masks is of a class"):
+        measure_masks(_Fixed(answers), Reference(images, masks, images, nothing))
     # class 0: 11 of 13 pixels; class 1: 2 of 4; class 2 is nowhere, and the pixel of no class does not count
     assert measured["mask_iou"].value == pytest.approx((11 / 13 + 2 / 4) / 2)
     assert measured["pixel_accuracy"].value == pytest.approx((3 / 4 + 1 + 3 / 4 + 1) / 4)

@@ -29,7 +29,7 @@ MODELS = {
     "probe": ["--model=LitProbe", "--model.optimizer.lr=0.01", "--data=EncodedDataModule", f"--data.data={DIGITS}"],
 }
 COLLAGE = ["--data=tests.colour_files.SmallCollage", "--data.data_dir={data}", "--data.batch_size=16"]
-COLLAGE += ["--data.train_size=100", "--data.test_size=20", "--data.image_size=32", "--data.digit_sizes=[10,28]"]
+COLLAGE += ["--data.train_size=100", "--data.test_size=20", "--data.image_size=32", "--data.digit_sizes=[16,28]"]
 COLLAGE += ["--data.augment=[torchvision.transforms.v2.RandomHorizontalFlip]"]
 SMALL = "{class_path: MapClassifier, init_args: {head_channels: [8], hidden_dims: [8], pool_after: 1}}"
 MODELS["boxes"] = ["--model=LitBoxRegressor", f"--model.backbone={SMALL}", "--model.frozen=false", *COLLAGE]

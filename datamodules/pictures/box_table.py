@@ -107,6 +107,7 @@ def check_inside(path: Path, table: BoxTable, sizes: np.ndarray) -> None:
         >>> check_inside(Path("a.csv"), BoxTable(["a.jpg"], np.array([[0.0, 0, 5, 5]]), [2]), np.array([[5, 5]]))
     """
     outside = (table.corners < -1).any(1) | (table.corners[:, 2:] > sizes + 1).any(1)
+    outside |= (table.corners[:, 2:] <= 0).any(1) | (table.corners[:, :2] >= sizes).any(1)  # nothing of it is inside
     if outside.any():
         row = int(outside.argmax())
         width, height = sizes[row]

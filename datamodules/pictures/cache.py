@@ -57,6 +57,7 @@ def cached_pictures(
     on_error: OnError = "raise",
     workers: int | None = None,
     cache_dir: str | Path | None = None,
+    remedy: str | None = None,
 ) -> CachedPictures:
     """The pixels of all listed pictures: from the cache, or decoded now and put there.
 
@@ -73,6 +74,7 @@ def cached_pictures(
         workers: threads that decode, at least 1; as many as this process may use cores where it is None.
         cache_dir: the folder that holds the entries; where it is None, `lit-generative/pictures` in `$XDG_CACHE_HOME`
             or `~/.cache`.
+        remedy: what to do about files that cannot be used, for the error; None for what `on_error` allows.
 
     Raises:
         ValueError: the listing is empty, an argument is out of range, `cache_dir` lies in the listed folder, or files
@@ -93,7 +95,7 @@ def cached_pictures(
     entry = _cache_folder(cache_dir, listing.source) / cache_key(listing, target, on_error)
     pictures = _opened(entry, len(listing.files), target.shape)
     if pictures is None:
-        _build(entry, listing, target, on_error, workers)
+        _build(entry, listing, target, on_error, workers, remedy)
         pictures = _opened(entry, len(listing.files), target.shape)
     if pictures is None:
         raise OSError(f"{printable(str(entry))} was removed or damaged while it was being opened: start again")
@@ -182,7 +184,9 @@ def _opened(entry: Path, number: int, shape: tuple[int, int, int]) -> CachedPict
         raise _in_words(error, entry, "read") from error
 
 
-def _build(entry: Path, listing: PictureListing, target: PictureFormat, on_error: OnError, workers: int) -> None:
+def _build(
+    entry: Path, listing: PictureListing, target: PictureFormat, on_error: OnError, workers: int, remedy: str | None
+) -> None:
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
         if entry.exists():
@@ -193,7 +197,7 @@ def _build(entry: Path, listing: PictureListing, target: PictureFormat, on_error
         _announce(entry, listing, target)
         with new_folder(entry) as folder:
             bad = _write_pixels(folder / "pictures.u8", listing, target, workers)
-            _refuse(bad, listing, on_error)
+            _refuse(bad, listing, on_error, remedy)
             _write_notes(folder, bad, listing, target, on_error)
     except OSError as error:
         raise _in_words(error, entry, "written") from error
@@ -221,16 +225,18 @@ def _write_pixels(path: Path, listing: PictureListing, target: PictureFormat, wo
     return bad
 
 
-def _refuse(bad: Sequence[BadPicture], listing: PictureListing, on_error: OnError) -> None:
+def _refuse(bad: Sequence[BadPicture], listing: PictureListing, on_error: OnError, remedy: str | None) -> None:
     """Raise where files that are no pictures are not to be skipped, or too many for that."""
     number = len(listing.files)
     if not bad or (on_error == "skip" and len(bad) < number and len(bad) <= max(1, number // 100)):
         return
-    remedy = "delete or repair them"
-    remedy += ", or leave them out with --data.on_error skip" if on_error == "raise" else "; only 1% may be skipped"
+    allowed = "delete or repair them"
+    allowed += ", or leave them out with --data.on_error skip" if on_error == "raise" else "; only 1% may be skipped"
     lines = "\n".join(_lines(bad, listing))
     source = printable(str(listing.source))
-    raise ValueError(f"{len(bad)} of {number} files in {source} cannot be used as pictures: {remedy}\n{lines}")
+    raise ValueError(
+        f"{len(bad)} of {number} files in {source} cannot be used as pictures: {remedy or allowed}\n{lines}"
+    )
 
 
 def _write_notes(

@@ -53,7 +53,9 @@ class PictureListing:
         return _read(self.source, self.prefix + file.name, self.members)
 
 
-def list_pictures(data_dir: str | Path, labels: Literal["auto", "folders", "none"] = "auto") -> PictureListing:
+def list_pictures(
+    data_dir: str | Path, labels: Literal["auto", "folders", "none"] = "auto", argument: str = "data_dir"
+) -> PictureListing:
     """The pictures of a folder or a zip, found by their suffixes: names, sizes, times, classes and splits.
 
     A folder that lies alone at the top is stepped into, again and again. In what is left there,
@@ -71,6 +73,7 @@ def list_pictures(data_dir: str | Path, labels: Literal["auto", "folders", "none
         data_dir: the folder or the zip; "~" stands for the user's home.
         labels: "auto" takes classes where there are any; "folders" needs classes; "none" takes all pictures, tables and
             class folders or not, without classes.
+        argument: what `data_dir` is called by who asks, for errors.
 
     Raises:
         FileNotFoundError: there is no such folder or zip, or no picture in it.
@@ -92,15 +95,15 @@ def list_pictures(data_dir: str | Path, labels: Literal["auto", "folders", "none
     """
     if labels not in _LABELS:
         raise ValueError(f"labels must be one of {', '.join(map(repr, _LABELS))}, got {labels!r}")
-    source = _existing(data_dir)
+    source = _existing(data_dir, argument)
     found, members = (scan_folder(source), {}) if source.is_dir() else scan_zip(source)
     prefix, found = inner_folder(found, labels)
     if not found.pictures:
-        raise FileNotFoundError(_no_pictures(source, found))
+        raise FileNotFoundError(_no_pictures(source, found, argument))
     try:
         classes, splits = _classes_and_splits(found, labels, lambda name: _read(source, prefix + name, members))
     except ValueError as error:
-        raise ValueError(f"data_dir={str(source)!r}: {error}") from error
+        raise ValueError(f"{argument}={str(source)!r}: {error}") from error
     _tell_left_out(found)
     files = _files(found, classes, splits)
     class_names = tuple(natural_order({label for label in classes.values() if label is not None}))
@@ -108,7 +111,7 @@ def list_pictures(data_dir: str | Path, labels: Literal["auto", "folders", "none
 
 
 def chosen_pictures(listing: PictureListing, names: Sequence[str]) -> PictureListing:
-    """Some pictures of a listing, without classes and splits.
+    """Some pictures of a listing, without classes.
 
     Args:
         listing: of all.
@@ -123,9 +126,11 @@ def chosen_pictures(listing: PictureListing, names: Sequence[str]) -> PictureLis
         >>> chosen_pictures(listing, ["b.png"]).files.names
         ['b.png']
     """
-    known = dict(zip(listing.files.names, listing.files.known, strict=True))
-    nothing = [None] * len(names)
-    files = PictureFiles(names, [known[name] for name in names], nothing, nothing)
+    place = {name: position for position, name in enumerate(listing.files.names)}
+    chosen = [listing.files[place[name]] for name in names]
+    files = PictureFiles(
+        names, [(file.size, file.time) for file in chosen], [None] * len(names), [file.split for file in chosen]
+    )
     return replace(listing, files=files, class_names=())
 
 
@@ -200,10 +205,10 @@ def _first_folder(name: str) -> str:
     return name[: name.find("/")]
 
 
-def _existing(data_dir: str | Path) -> Path:
+def _existing(data_dir: str | Path, argument: str) -> Path:
     path = Path(data_dir).expanduser()
     if not path.exists():
-        raise FileNotFoundError(f"data_dir={str(data_dir)!r}: there is no such folder or zip: correct the path")
+        raise FileNotFoundError(f"{argument}={str(data_dir)!r}: there is no such folder or zip: correct the path")
     return path.resolve()
 
 
@@ -214,10 +219,10 @@ def _read(source: Path, name: str, members: Mapping[str, ZipMember]) -> bytes:
         return file.read()
 
 
-def _no_pictures(source: Path, found: Found) -> str:
+def _no_pictures(source: Path, found: Found, argument: str) -> str:
     zips = [name for name in found.others if name.lower().endswith(".zip")]
     remedy = f"pass the zip in it, {zips[0]!r}, itself" if zips else "pass a folder or a zip of pictures"
-    return f"data_dir={str(source)!r}: there are no pictures ({' '.join(sorted(SUFFIXES))}): {remedy}"
+    return f"{argument}={str(source)!r}: there are no pictures ({' '.join(sorted(SUFFIXES))}): {remedy}"
 
 
 def _tell_left_out(found: Found) -> None:

@@ -59,6 +59,8 @@ class MaskFormat(PictureFormat):
         """
         with reasons():
             image = open_picture(data)
+            if image.format in ("JPEG", "MPO"):
+                raise PictureError("a JPEG, which blurs the values of neighbouring pixels: save masks as PNG")
             image.load()
             indices = self._by_color(image) if self.colors else self._by_value(image)
             resized = resize(upright(image, Image.fromarray(indices)), self)
@@ -79,12 +81,11 @@ class MaskFormat(PictureFormat):
         row, column = np.argwhere(unknown)[0]
         raise PictureError(
             f"the colour {colors[row, column].tolist()} at column {column}, row {row} is no class's in class_colors "
-            f"({unknown.mean():.2%} of its pixels have such colours): name it there; a JPEG blurs colours, save masks "
-            "as PNG"
+            f"({unknown.mean():.2%} of its pixels have such colours): name it there"
         )
 
     def _by_value(self, image: Image.Image) -> np.ndarray:
-        values = np.asarray(image)
+        values = np.asarray(image.getchannel(0) if image.mode in ("LA", "PA") else image)
         if image.mode in ("RGB", "RGBA") and (values[..., 0] == values[..., 1]).all():
             values = values[..., 0] if (values[..., 1] == values[..., 2]).all() else values
         if image.mode not in _INDEX_MODES and not image.mode.startswith("I") and values.ndim > 2:

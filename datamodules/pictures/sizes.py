@@ -1,6 +1,7 @@
 """Original sizes of decoded pictures, and where a box of the original lies in the decoded picture."""
 
 import os
+from contextlib import suppress
 
 import numpy as np
 
@@ -33,14 +34,15 @@ def picture_sizes(listing: PictureListing, cached: CachedPictures) -> np.ndarray
         [[40, 30]]
     """
     path = cached.folder / "sizes.npy"
-    if path.is_file():
+    with suppress(OSError, ValueError, EOFError):  # it is not there yet, or damaged
         sizes = np.load(path)
         if sizes.shape == (len(cached.kept), 2):
             return sizes
     sizes = np.array([_size(listing, position) for position in cached.kept.tolist()], np.int64).reshape(-1, 2)
     part = path.with_name(f".sizes.{os.getpid()}.npy")  # a kill half way leaves nothing that looks whole
-    np.save(part, sizes)
-    part.replace(path)
+    with suppress(OSError):  # a cache that may not be written to costs the time again
+        np.save(part, sizes)
+        part.replace(path)
     return sizes
 
 

@@ -15,12 +15,12 @@ from lit_models.networks.base import EncoderCallable, make_encoder
 from lit_models.networks.dropout import ByteDropout
 
 # of the images that torchvision's pretrained networks were trained on, in [0, 1]
-_MEAN = (0.485, 0.456, 0.406)
-_DEVIATION = (0.229, 0.224, 0.225)
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 _USUAL_SIZE = 224  # at which the maps of torchvision's classifiers are larger than a pixel
 _WITHOUT_PREPARATION: dict[str, dict[str, Any]] = {  # which would take half a minute of random numbers
-    "inception_v3": {"init_weights": False},
-    "googlenet": {"init_weights": False},
+    "inception_v3": {"init_weights": False, "transform_input": True},  # their own scale, made of ImageNet's
+    "googlenet": {"init_weights": False, "transform_input": True},
 }
 
 
@@ -38,8 +38,8 @@ class ImageNetScale(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         # constants, not part of a checkpoint
-        self.register_buffer("mean", torch.tensor(_MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("deviation", torch.tensor(_DEVIATION).view(3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("deviation", torch.tensor(IMAGENET_DEVIATION).view(3, 1, 1), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, 3, H, W)."""
@@ -93,8 +93,11 @@ class Backbone(nn.Module):
         training = self.training
         try:
             channels, height, width = self.eval()(torch.zeros(1, *image_shape)).shape[1:]
-        except RuntimeError as error:  # a layer that leaves no pixel
-            raise ValueError(f"images of {tuple(image_shape)} are too small for {name}: resize them") from error
+        except RuntimeError as error:  # a layer that leaves no pixel, or windows that do not divide the image
+            raise ValueError(
+                f"{name} cannot take images of {tuple(image_shape)}, which may be too small for it: resize them "
+                f"({str(error).splitlines()[0]})"
+            ) from error
         self.train(training)
         return channels, height, width
 

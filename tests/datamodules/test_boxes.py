@@ -90,6 +90,31 @@ def test_splits_are_of_pictures_and_stay_when_one_is_added(folder: Path) -> None
     assert found.shape == (len(images), 4)
 
 
+def test_folders_decide_the_test_split(folder: Path) -> None:
+    rows = []
+    for split in ("train", "test"):
+        (folder / "pictures" / split).mkdir()
+        for number in range(8):
+            draw(folder / "pictures" / split / f"{number}.png", (40, 40), (0, 0, 10, 10))
+            rows.append(f"{split}/{number}.png,0,0,10,10")
+    data = boxes(folder, rows, val_fraction=0.3)
+    data.setup()
+    names = {split: {data.table.names[k][:5] for k in index.tolist()} for split, index in data.splits.items()}
+    assert names == {"train": {"train"}, "val": {"train"}, "test": {"test/"}}
+    assert len(data.splits["test"]) == 8
+
+
+def test_sizes_that_are_damaged_are_made_anew(folder: Path) -> None:
+    draw(folder / "pictures" / "a.png", (40, 20), (0, 0, 10, 10))
+    first = boxes(folder, ["a.png,0,0,10,10"])
+    first.setup()
+    (kept,) = (folder / "cache").glob("*/sizes.npy")
+    kept.write_bytes(kept.read_bytes()[:5])
+    again = boxes(folder, ["a.png,0,0,10,10"])
+    again.setup()
+    assert torch.equal(again.split("train")[1], first.split("train")[1])
+
+
 def test_sizes_are_read_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     draw(folder / "pictures" / "a.png", (40, 20), (0, 0, 10, 10))
     boxes(folder, ["a.png,0,0,10,10"]).setup()
@@ -105,15 +130,19 @@ def test_what_cannot_be_used(folder: Path) -> None:
         boxes(folder, ["a.png,0,0,9,9", "b.png,0,0,9,9"])
     with pytest.raises(ValueError, match=r"the box .* leaves its picture 'a.png' of 160 x 80"):
         boxes(folder, ["a.png,0,0,190,9"]).setup()
-    with pytest.raises(
-        ValueError, match=r"resize='crop' cuts away the boxes of 1 pictures, such as 'a.png': use resize"
-    ):
-        boxes(folder, ["a.png,0,0,20,20"], resize="crop").setup()
+    for corner in (20, 40.01):  # nothing, and a hundredth of a pixel
+        with pytest.raises(ValueError, match=r"crop' to 64 pixels leaves less than a pixel of .* 1 pictures"):
+            boxes(folder, [f"a.png,0,0,{corner},20"], resize="crop").setup()
+    with pytest.raises(ValueError, match=r"the box \[-0.9, .* leaves its picture 'a.png'"):
+        boxes(folder, ["a.png,-0.9,0,-0.5,20"]).setup()
+    for seed in range(4):  # also where it is not the one that is taken
+        with pytest.raises(ValueError, match=r"leaves its picture 'a.png' of 160 x 80 pixels \(1 boxes do\)"):
+            boxes(folder, ["a.png,0,0,50,40", "a.png,0,0,500,5"], pick_seed=seed).setup()
     with pytest.raises(ValueError, match='pick must be "random" or "largest"'):
         boxes(folder, ["a.png,0,0,9,9"], pick="first")
     with pytest.raises(ValueError, match=r"test_fraction must be in \[0, 1\)"):
         boxes(folder, ["a.png,0,0,9,9"], test_fraction=1.0)
-    with pytest.raises(FileNotFoundError, match="there is no such folder or zip"):
+    with pytest.raises(FileNotFoundError, match=r"images='.*nowhere': there is no such folder or zip"):
         BoxDataModule(str(folder / "boxes.csv"), str(folder / "nowhere"))
     (folder / "pictures" / "c.png").write_bytes(b"no picture")
     with pytest.raises(ValueError, match="cannot be used as pictures"):

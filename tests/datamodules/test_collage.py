@@ -55,7 +55,7 @@ def test_photographs_of_a_folder(fake_data: Path, tmp_path: Path) -> None:
     ("options", "message"),
     [
         ({"target": "boxes"}, 'target must be "box", "mask" or "digit_mask"'),
-        ({"digit_sizes": (4, 20)}, "digit_sizes must be the smallest and the largest side, from 8 to image_size=64"),
+        ({"digit_sizes": (7, 20)}, "digit_sizes must be the smallest and the largest side, from 8 to image_size=64"),
         ({"digit_sizes": (20, 80)}, "digit_sizes must be"),
         ({"train_size": 0}, "train_size must be at least 1"),
         ({"train_size": 10**6}, "train_size is 1000000, but there are 200 digits"),
@@ -70,3 +70,8 @@ def test_arguments_that_cannot_be(fake_data: Path, options: dict[str, Any], mess
 def test_missing_files(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="MNIST: files are missing"):
         CollageDataModule(data_dir=str(tmp_path), download=False).setup()
+
+
+def test_an_empty_mask_has_no_box() -> None:
+    with pytest.raises(ValueError, match="an empty mask has no box"):
+        boxes_around(torch.zeros(2, 4, 4, dtype=torch.bool))

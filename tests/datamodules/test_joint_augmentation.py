@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
+from datamodules import PlacesDataModule
 from datamodules.collage import boxes_around
 from datamodules.joint_augmentation import IGNORED, JointAugmentation, RandomQuarterTurn
 
@@ -90,3 +91,19 @@ def test_what_cannot_be_used() -> None:
             JointAugmentation([v2.Resize(16)])(images, places)
     with pytest.raises(ValueError, match=r"augment must keep images in \[0, 1\]"):
         JointAugmentation([v2.Normalize([0.5], [0.1])])(images, boxes)
+
+
+@pytest.mark.parametrize("transform", [v2.RandomRotation(20, fill=[0.4, 0.5, 0.6]), v2.SanitizeBoundingBoxes()])
+def test_transforms_that_cannot_change_both(transform: v2.Transform) -> None:
+    images, _, masks = rectangles(4)
+    with pytest.raises(ValueError, match=rf"{type(transform).__name__} cannot change images together with their"):
+        JointAugmentation([transform])(images, masks)
+
+
+def test_an_augment_of_images_alone_is_refused() -> None:
+    class Wrong(PlacesDataModule):
+        def augment(self, images: Tensor) -> Tensor:
+            return images.flip(3)
+
+    with pytest.raises(TypeError, match=r"Wrong.augment would change images without their places: write augment_batch"):
+        Wrong()

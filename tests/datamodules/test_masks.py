@@ -109,6 +109,45 @@ def test_names_are_paired_in_folders_below(folder: Path) -> None:
     assert [int(mask[0, 0]) for mask in masks] == [1 if name == "1" else 0 for name in names]
 
 
+def test_folders_decide_the_test_split(folder: Path) -> None:
+    for split in ("train", "test"):
+        for place in ("images", "masks"):
+            (folder / place / split).mkdir()
+        for number in range(6):
+            add(folder, f"{split}/{number}", in_colors(indices()))
+    found = data(folder, COLORS, val_fraction=0.3)
+    found.setup()
+    names = {split: {found.listing.files.names[k][:5] for k in index.tolist()} for split, index in found.splits.items()}
+    assert names == {"train": {"train"}, "val": {"train"}, "test": {"test/"}}
+
+
+def test_black_and_white_without_a_table_of_colours(folder: Path) -> None:
+    add(folder, "a", Image.fromarray(np.where(indices() == 1, 255, 0).astype(np.uint8)))
+    with pytest.raises(ValueError, match=r"hold the values 0 and 255 alone.*class_colors=\{background"):
+        data(folder, num_classes=2).setup()
+    found = data(folder, {"background": [0, 0, 0], "object": [255, 255, 255]})
+    found.setup()
+    assert found.split("train")[1].unique().tolist() == [0, 1]
+
+
+def test_jpegs_are_no_masks_and_alpha_is_no_colour(folder: Path) -> None:
+    add(folder, "a", Image.merge("LA", [Image.fromarray(indices()), Image.new("L", (16, 16), 255)]))
+    found = data(folder, num_classes=2)
+    found.setup()
+    assert found.split("train")[1][0].tolist() == indices().tolist()
+    (folder / "masks" / "a.png").unlink()
+    Image.fromarray(indices()).save(folder / "masks" / "a.jpg")
+    with pytest.raises(ValueError, match=r"correct them, or what the arguments say.*\na.jpg: a JPEG, which blurs"):
+        data(folder, num_classes=2).setup()
+
+
+def test_a_checkpoint_of_other_classes(folder: Path) -> None:
+    add(folder, "a", Image.fromarray(indices()))
+    trained = data(folder, num_classes=2, class_names=["background", "face"]).state_dict()
+    with pytest.warns(UserWarning, match="trained with the classes 'background', 'face'"):
+        data(folder, num_classes=2, class_names=["face", "background"]).load_state_dict(trained)
+
+
 def test_partners_that_are_missing(folder: Path) -> None:
     add(folder, "1", in_colors(indices()))
     Image.new("RGB", (16, 16)).save(folder / "images" / "2.jpg")

@@ -16,6 +16,7 @@ from lit_models import LitBoxRegressor, LitClassifier, load_model
 from lit_models.functional.boxes import box_loss, paired_iou, to_corners
 from lit_models.networks import ConvEncoder, MapClassifier, MLPEncoder
 from lit_models.networks.backbone import Backbone, ImageNetScale
+from lit_models.pretrained import load_pretrained
 
 SMALL = partial(MapClassifier, channels=[4, 8], strides=[2, 2], head_channels=[8], hidden_dims=[8], pool_after=1)
 SHAPE = (3, 16, 16)
@@ -43,8 +44,8 @@ def model(**options: Any) -> LitBoxRegressor:
     return LitBoxRegressor(SHAPE, **({"backbone": SMALL, "pool": 4, "hidden_dims": [16]} | options))
 
 
-def fit(module: LitBoxRegressor, folder: Path, epochs: int = 2, n: int = 32, **options: Any) -> Trainer:
-    loader = DataLoader(TensorDataset(*squares(n)), batch_size=8)
+def fit(module: LitBoxRegressor, folder: Path, epochs: int = 2, n: int = 32, images: Any = None) -> Trainer:
+    loader = DataLoader(TensorDataset(*(images or squares(n))), batch_size=8)
     trainer = Trainer(
         max_epochs=epochs,
         accelerator="cpu",
@@ -53,7 +54,6 @@ def fit(module: LitBoxRegressor, folder: Path, epochs: int = 2, n: int = 32, **o
         enable_progress_bar=False,
         enable_model_summary=False,
         enable_checkpointing=False,
-        **options,
     )
     trainer.fit(module, loader, DataLoader(TensorDataset(*squares(16, 1)), batch_size=8))
     return trainer
@@ -106,6 +106,38 @@ def test_a_frozen_backbone_keeps_weights_and_statistics(tmp_path: Path) -> None:
     module.train()
     assert not any(part.training for part in module.backbone.modules())
     assert module.head.training
+
+
+def test_a_loaded_model_trained_further_keeps_its_frozen_backbone(tmp_path: Path) -> None:
+    module = model(weights=str(_classifier(tmp_path)))
+    fit(module, tmp_path, epochs=1).save_checkpoint(tmp_path / "boxes.ckpt")
+    for wake in (lambda loaded: loaded.requires_grad_(True), lambda loaded: loaded.unfreeze()):
+        again = wake(load_model(tmp_path / "boxes.ckpt"))
+        before = {name: value.clone() for name, value in again.backbone.state_dict().items()}
+        head = again.head[-1].weight.clone()
+        fit(again, tmp_path, epochs=1)  # no warning of random weights
+        assert all(torch.equal(value, before[name]) for name, value in again.backbone.state_dict().items())
+        assert not torch.equal(again.head[-1].weight, head)
+    with pytest.raises(ValueError, match=r"this model is frozen, as load_model gives it: call model.requires_grad_"):
+        fit(load_model(tmp_path / "boxes.ckpt"), tmp_path, epochs=1)
+
+
+def test_boxes_that_a_trainer_rounds_to_16_bits(tmp_path: Path) -> None:
+    module = model(frozen=False).to(torch.bfloat16)
+    x, _ = squares(4)
+    at_the_edge = torch.tensor([[0.8163, 0.8163, 0.3674, 0.3674]] * 4).to(torch.bfloat16)
+    module.check_values(*module.read_batch((x.to(torch.bfloat16), at_the_edge)))
+
+
+def test_batch_norm_on_one_value_is_said_in_words(tmp_path: Path) -> None:
+    module = LitBoxRegressor(SHAPE, "resnet18", frozen=False)
+    with pytest.raises(ValueError, match=r"batch norm cannot be trained on this batch of 1, .* --data.drop_last true"):
+        fit(module, tmp_path, images=squares(1))
+
+
+def test_weights_of_another_scale_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match=r"IMAGENET1K_FEATURES of vgg16 were trained on images with mean \(0.48"):
+        load_pretrained(nn.Identity(), "IMAGENET1K_FEATURES", "vgg16")
 
 
 def test_a_backbone_that_is_trained_on(tmp_path: Path) -> None:
