@@ -131,7 +131,7 @@ def test_boxes_that_a_trainer_rounds_to_16_bits(tmp_path: Path) -> None:
 
 def test_batch_norm_on_one_value_is_said_in_words(tmp_path: Path) -> None:
     module = LitBoxRegressor(SHAPE, "resnet18", frozen=False)
-    with pytest.raises(ValueError, match=r"batch norm cannot be trained on this batch of 1, .* --data.drop_last true"):
+    with pytest.raises(ValueError, match=r"batch norm cannot be trained on this batch of 1, .*--data.drop_last true"):
         fit(module, tmp_path, images=squares(1))
 
 
