@@ -301,7 +301,7 @@ def test_pictures_leave_no_trace_in_the_weights(tmp_path: Path) -> None:
         (["fit", "--model=LitVEA", "--data=DigitsDataModule"], "--model: LitAutoencoder"),
         (
             ["fit", "--model=LitVAE", "--data=NoSuchData"],
-            "--data: BreastCancerDataModule, CIFAR10DataModule, CSVDataModule, D",
+            "--data: BoxDataModule, BreastCancerDataModule, CIFAR10DataModule, CSVDataModule, C",
         ),
         # no config: the shortest way, and the configs
         (["fit"], "train.py fit --config configs/quickstart.yaml"),

@@ -1,6 +1,7 @@
 """Backbones: a classifier without its last layers, from images to the last maps that keep places."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 from difflib import get_close_matches
 from importlib import import_module
 from types import ModuleType
@@ -161,11 +162,13 @@ _LEAVES = {"leaf_modules": [ByteDropout]}  # not looked into: it asks for values
 def _last_maps(network: nn.Module, like: Tensor, name: str) -> str:
     """The name of the last maps, larger than a pixel, that a network makes of an image."""
     names = get_graph_node_names(network, tracer_kwargs=_LEAVES)
+    shapes_alone = deepcopy(network).to("meta")  # nothing is computed
     every = create_feature_extractor(
-        network, train_return_nodes=names[0], eval_return_nodes=names[1], tracer_kwargs=_LEAVES
+        shapes_alone, train_return_nodes=names[0], eval_return_nodes=names[1], tracer_kwargs=_LEAVES
     )
     with torch.no_grad():
-        found = {key: value for key, value in every.eval()(like).items() if isinstance(value, Tensor)}
+        outputs = every.eval()(like.to("meta"))
+    found = {key: value for key, value in outputs.items() if isinstance(value, Tensor)}
     keys = list(found)[1:]  # the first is the image
     maps = [key for key in keys if found[key].ndim == 4 and min(found[key].shape[2:]) > 1]
     if not maps or any(found[key].ndim == 3 for key in keys[keys.index(maps[-1]) :]):

@@ -247,6 +247,7 @@ def test_a_frozen_backbone_of_random_weights_is_said(tmp_path: Path) -> None:
         fit(model(), tmp_path, epochs=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "maps"),
     [("resnet18", (512, 2, 2)), ("mobilenet_v3_small", (576, 2, 2)), ("efficientnet_b0", (1280, 2, 2))],
@@ -270,7 +271,7 @@ def test_images_are_brought_to_imagenets_scale() -> None:
     ("options", "message"),
     [
         ({"backbone": "resnet17"}, "torchvision.models has no network 'resnet17': choose one such as resnet"),
-        ({"backbone": "vit_b_16"}, "vit_b_16 has no maps that keep places"),
+        pytest.param({"backbone": "vit_b_16"}, "vit_b_16 has no maps that keep places", marks=pytest.mark.slow),
         ({"backbone": MLPEncoder}, "MLPEncoder has no maps that keep places"),
         ({"loss": "l2"}, "loss must be one of"),
         ({"pool": 0}, "pool must be a whole number, at least 1"),

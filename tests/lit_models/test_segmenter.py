@@ -101,6 +101,7 @@ def test_probabilities_of_each_pixel() -> None:
     torch.testing.assert_close(found.sum(1), torch.ones(5, 16, 16))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("enlarge", [1, 2])
 def test_torchvisions_networks(enlarge: int) -> None:
     module = LitSegmenter((3, 32, 32), 4, network="lraspp_mobilenet_v3_large", enlarge=enlarge).eval()
