@@ -19,10 +19,14 @@ if importlib.util.find_spec("gradio") is None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the examples in docstrings, so that they can run together with the slow tests."""
+    """Mark the examples in docstrings, to run together with the slow tests; the longest tests begin first.
+
+    So no worker is left with them when the others are done.
+    """
     for item in items:
         if isinstance(item, pytest.DoctestItem):
             item.add_marker("doctest")
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 @pytest.fixture(autouse=True)

@@ -55,6 +55,7 @@ def test_grown_data_are_read_as_the_data_so_many_times(fake_data: Path, tmp_path
     assert torch.equal(grown_labels, labels.repeat(3))
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_row_of_the_table(
     fake_data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -53,7 +53,8 @@ def encoders(tmp_path_factory: pytest.TempPathFactory, fake_data: Path) -> dict[
     cifar10 = ["--data=tests.colour_files.SmallCIFAR10", f"--data.data_dir={fake_data}"]
     train.main(["fit", "--model=LitAutoencoder", *MAPS, *cifar10, *run])
     last = Path("version_0", "checkpoints", "last.ckpt")
-    torch.save(MapClassifier((3, 64, 64), 1, pool_after=1).state_dict(), root / "MapClassifier.pth")
+    narrow = MapClassifier((3, 32, 32), 1, channels=[4] * 4, head_channels=[8] * 3, hidden_dims=[8], pool_after=1)
+    torch.save(narrow.state_dict(), root / "MapClassifier.pth")
     torch.save(resnet18().state_dict(), root / "resnet18.pth")
     names = {name: root / f"{name}.pth" for name in ("MapClassifier", "resnet18")}
     return {"digits": root / "LitVAE" / last, "CIFAR10": root / "LitAutoencoder" / last, **names}
@@ -77,7 +78,8 @@ def where(config: Path, fake_data: Path, batch_size: int, encoders: dict[str, Pa
     if "CollageDataModule" in config.read_text():
         words += ["--data.train_size=100", "--data.test_size=20", "--data.image_size=32", "--data.digit_sizes=[16,28]"]
     if "LitBoxRegressor" in config.read_text():
-        words += [f"--model.weights={encoders['MapClassifier']}"]
+        words += [f"--model.weights={encoders['MapClassifier']}", "--model.backbone.channels=[4,4,4,4]"]
+        words += ["--model.backbone.head_channels=[8,8,8]", "--model.backbone.hidden_dims=[8]"]
     words += ["--model.likelihood_samples=2"] * ("likelihood_samples" in config.read_text())
     encoder = encoders["CIFAR10" if "CIFAR10DataModule" in config.read_text() else "digits"]
     return words + [f"--data.encoder.checkpoint={encoder}"] * encodes
@@ -116,6 +118,8 @@ def test_config_trains_and_tests(config: Path, fake_data: Path, tmp_path: Path, 
     assert (run / "checkpoints" / "last.ckpt").is_file()
     assert (run / "metrics.csv").is_file()
     assert list(run.glob("events.out.tfevents.*"))
+    if config not in MODELS:  # another one of the same model was tested
+        return
 
     cli = train.main(["test", *arguments, f"--ckpt_path={run}/checkpoints/last.ckpt"])
     if yaml.safe_load(config.read_text())["trainer"].get("callbacks"):

@@ -2,14 +2,17 @@
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import train
 from docs.site_hooks import cells, page_of_script
+from lit_generative import judge
 
 ROOT = Path(__file__).parent.parent
 TUTORIALS = ROOT / "docs" / "tutorials"
@@ -23,9 +26,23 @@ def run(name: str, folder: Path, *words: str) -> str:
     return done.stdout
 
 
+@pytest.mark.long
 @pytest.mark.slow
-def test_from_a_folder_of_pictures_to_a_report(tmp_path: Path) -> None:
-    said = run("own_pictures", tmp_path)
+def test_from_a_folder_of_pictures_to_a_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = judge._settings
+
+    def one_epoch(*arguments: Any) -> dict[str, Any]:
+        found = settings(*arguments)
+        return found | {"trainer": found["trainer"] | {"max_epochs": 1}}
+
+    monkeypatch.setattr(judge, "_settings", one_epoch)  # its classifier takes most of the time
+    monkeypatch.setattr(sys, "argv", ["own_pictures"])
+    monkeypatch.setenv("TUTORIAL_EPOCHS", "2")
+    monkeypatch.setenv("TUTORIAL_RUNS", str(tmp_path))
+    runpy.run_module("docs.tutorials.own_pictures", run_name="__main__")
+    said = capsys.readouterr().out
     assert re.search(r"^vae +FD +\d+\.\d\d \+- ", said, re.MULTILINE)
     assert (tmp_path / "report" / "report.html").is_file()
     assert list((tmp_path / "vae" / "version_0" / "pictures").glob("samples_*.png"))

@@ -132,6 +132,7 @@ def test_a_disk_that_fills_up(root: Path, tmp_path: Path) -> None:
     assert_equal_ends(root, "whole", "roomier")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_ten_kills_lose_nothing(root: Path) -> None:
     """SIGKILL at random moments, every other time while a checkpoint is half written; each time the newest goes on."""

@@ -333,6 +333,7 @@ def two_processes(*words: str) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_two_processes_train_one_model(tmp_path: Path) -> None:
     """Every callback on; one picture, one set of figures, weights equal on both processes."""
@@ -358,7 +359,8 @@ def test_two_processes_train_one_model(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_two_processes_train_one_gan_without_a_flag(fake_data: Path, tmp_path: Path) -> None:
     """Plain DDP stops at 'parameters not used'; steps count batches here too, and buffers end equal as weights do."""
-    said = two_processes(
+    said = fit_on_two(
+        tmp_path,
         "--config=configs/dcgan_mnist.yaml",
         f"--data.data_dir={fake_data}",
         "--data.batch_size=8",
@@ -367,6 +369,8 @@ def test_two_processes_train_one_gan_without_a_flag(fake_data: Path, tmp_path: P
         "--model.discriminator.channels=[8,8,8,8]",
         "--trainer.limit_train_batches=3",
         "--trainer.max_epochs=2",
+        "--trainer.log_every_n_steps=1",
+        "--trainer.callbacks+=tests.ranks.WeightsPerRank",
         f"--trainer.default_root_dir={tmp_path}",
     )
     assert said.count("DDP is set to find_unused_parameters=True") == 1

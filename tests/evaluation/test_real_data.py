@@ -12,6 +12,7 @@ from evaluation.reference import Reference
 from lit_models import LitClassifier
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_real_images_are_real_and_copies_are_found(real_data: Path) -> None:
     """The classifier is untrained: that distances see what they must does not need a good one."""
@@ -19,9 +20,10 @@ def test_real_images_are_real_and_copies_are_found(real_data: Path) -> None:
     data.setup()
     torch.manual_seed(0)
     judge = LitClassifier((1, 28, 28)).eval()
-    reference = Reference(*data.split("train"), *data.split("test"), data.class_names, judge)
+    train = (part[:20_000] for part in data.split("train"))  # a third of the pixels to compare
+    reference = Reference(*train, *data.split("test"), data.class_names, judge)
     threshold = copy_threshold(reference)
-    sets = baselines(reference, 2000)
+    sets = {name: pair for name, pair in baselines(reference, 2000).items() if name != "Gaussian a class"}
     found = {name: measure_samples(images, against, threshold) for name, (images, against) in sets.items()}
     real = found["real"].figures
     assert abs(real["fd_infinity"].value) < 4 * real["fd_infinity"].error

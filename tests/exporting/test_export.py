@@ -321,6 +321,7 @@ def program(code: str, *words: str, cwd: Path, **environment: str) -> subprocess
     return subprocess.run(command, cwd=cwd, env=known | environment, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_to_the_hub_and_back(run: Path, tmp_path: Path) -> None:
     pytest.importorskip("huggingface_hub", reason="the extra export is not installed")

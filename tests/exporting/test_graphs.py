@@ -78,7 +78,7 @@ MODELS: dict[str, Callable[[], Any]] = {
     "linear regression": lambda: LitLinear((5,), task="regression", num_outputs=2),
     "probe": lambda: LitProbe((2, 6)),
     "box regressor": lambda: LitBoxRegressor(COLOUR, MapClassifier, frozen=False, pool=2),
-    "box regressor of torchvision's": lambda: LitBoxRegressor((3, 64, 64), "mobilenet_v3_small"),
+    "box regressor of torchvision's": lambda: LitBoxRegressor((3, 32, 32), "resnet18"),
     "segmenter": lambda: LitSegmenter(COLOUR, network=UNet),
     "segmenter of torchvision's": lambda: LitSegmenter((3, 32, 32), enlarge=2),
 }

@@ -436,6 +436,8 @@ def test_resume_equals_the_uninterrupted_run(precision: str, data: MNISTDataModu
         torch.manual_seed(seed)
         model = LitGAN(
             SHAPE,
+            generator=partial(DCGANGenerator, channels=[16, 16, 8, 8]),
+            discriminator=partial(DCGANDiscriminator, channels=[8, 16, 16, 16]),
             ema_decay=0.9,
             lr_scheduler_d=partial(ExponentialLR, gamma=0.1),
             lr_scheduler_g=partial(ExponentialLR, gamma=0.5),

@@ -109,6 +109,7 @@ def test_a_classifier_of_another_kind() -> None:
         make(label_weight=1.0, label_classifier=torch.nn.Linear)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_samples_obey_sooner_with_the_term() -> None:
     """On digits, after the same few epochs: a judge that took no part takes more samples for the class asked."""
