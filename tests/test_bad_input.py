@@ -176,6 +176,7 @@ PICTURES: list[tuple[str, Callable[[Path], object], list[str], type[Exception], 
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "put", "words", "kind", "message"), PICTURES)
 def test_bad_pictures(
     name: str,
@@ -303,6 +304,7 @@ OPTIONS: list[tuple[list[str], type[BaseException], str]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("words", "kind", "message"), OPTIONS, ids=[" ".join(row[0][3:]) for row in OPTIONS])
 def test_bad_options(
     words: list[str], kind: type[BaseException], message: str, tmp_path: Path, capsys: pytest.CaptureFixture

@@ -42,6 +42,7 @@ def test_the_named_figure_judges_and_else_the_models(words: list[str], expected:
     assert cli.trainer.checkpoint_callback.monitor == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("k", "mode"), [(0, "min"), (1, "max"), (2, "min"), (2, "max"), (-1, "min")])
 def test_the_k_best_and_the_best_of_them(k: int, mode: str, tmp_path: Path) -> None:
     words = ["--checkpoint.monitor=val/kl", f"--checkpoint.save_top_k={k}", f"--checkpoint.mode={mode}"]

@@ -52,6 +52,7 @@ def run(command: str, root: Path, *words: str) -> LitVAE:
     return train.main([command, *words, *usual]).model
 
 
+@pytest.mark.slow
 def test_a_conditional_convolutional_vae_of_colour_images_from_yaml(tmp_path: Path) -> None:
     (tmp_path / "conv.yaml").write_text(yaml.safe_dump(CONFIG))
     words = [f"--config={tmp_path}/conv.yaml", "--model.encoder.channels=[8,16]", "--trainer.max_epochs=1"]

@@ -40,7 +40,7 @@ def words(name: str, fake_data: Path, root: Path, *more: str) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", ["boxes", pytest.param("masks", marks=pytest.mark.slow)])
 def test_one_command_each(name: str, fake_data: Path, tmp_path: Path) -> None:
     given = words(name, fake_data, tmp_path, f"--trainer.callbacks={GRIDS[name]}")
     train.main(["fit", *given])

@@ -136,6 +136,7 @@ def test_any_way_to_log_gives_one_panel_a_figure(tmp_path: Path) -> None:
     assert [panel.figure for panel in panels(curves.points, ["lr"])] == ["lr"]
 
 
+@pytest.mark.slow
 def test_manual_optimization_with_two_players(tmp_path: Path) -> None:
     words = ["--model=LitGAN", "--model.generator=ConvDecoder", "--model.generator.channels=[4, 4]"]
     words += ["--model.discriminator=ConvEncoder", "--model.discriminator.channels=[4, 4]"]

@@ -46,6 +46,7 @@ def test_the_best_checkpoint_is_that_of_the_smallest_distance(tmp_path: Path) ->
     assert 0 <= cli.trainer.callback_metrics["val/coverage"] <= 1
 
 
+@pytest.mark.slow
 def test_a_resumed_run_has_the_figures_of_the_uninterrupted_one(tmp_path: Path) -> None:
     words = ["fit", *WORDS, *QUALITY, CLASSIFIER, "--trainer.callbacks.every_n_epochs=2"]
     train.main([*words, f"--trainer.default_root_dir={tmp_path / 'whole'}", "--trainer.max_epochs=4"])

@@ -137,6 +137,7 @@ def test_a_graph_in_onnxruntime_at_a_batch_it_was_not_made_at(tmp_path: Path) ->
     assert torch.allclose(torch.from_numpy(found), model.sample_from(noise, inputs["y"]), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_graph_that_differs_is_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Twice(nn.Module):
         def forward(self, *x: Tensor) -> Tensor:
@@ -191,6 +192,7 @@ def test_a_network_that_branches_on_values(tmp_path: Path, write: Callable[[Grap
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_model_that_diverged(tmp_path: Path) -> None:
     class Diverged(nn.Module):
         def forward(self, *x: Tensor) -> Tensor:

@@ -91,6 +91,7 @@ def test_one_draw_of_the_exact_posterior_gives_the_exact_likelihood(monkeypatch:
     torch.testing.assert_close(estimate.effective_sample_size, torch.full((3,), 7.0).double())
 
 
+@pytest.mark.slow
 def test_memory_chunks_do_not_change_the_estimate(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     model, x = linear_gaussian(), data(7)
