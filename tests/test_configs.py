@@ -129,7 +129,7 @@ def test_config_trains_and_tests(config: Path, fake_data: Path, tmp_path: Path, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("config", MODELS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("config", CLASSES.values(), ids=lambda path: path.stem)
 def test_config_trains_on_two_processes(
     config: Path, fake_data: Path, tmp_path: Path, encoders: dict[str, Path]
 ) -> None:
