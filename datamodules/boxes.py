@@ -14,7 +14,7 @@ from datamodules.pictures.decoding import PictureFormat
 from datamodules.pictures.listing import PictureListing, chosen_pictures, list_pictures
 from datamodules.pictures.sizes import as_fractions, picture_sizes
 from datamodules.places import PlacesDataModule
-from datamodules.splits import hash_numbers, hash_splits, test_pictures
+from datamodules.splits import hash_numbers, hash_splits, in_test_folder
 
 _REMEDY = "delete or repair them, and remove their rows from the table"
 
@@ -135,7 +135,7 @@ class BoxDataModule(PlacesDataModule):
 
     def cut(self) -> dict[str, Tensor]:
         """By folders where there is a `test/`, else by a hash of the pictures' names."""
-        is_test = test_pictures(self.listing.files.splits)
+        is_test = in_test_folder(self.listing.files.splits)
         return hash_splits(self.table.names, self.test_fraction, self.val_fraction, self.split_seed, is_test)
 
 

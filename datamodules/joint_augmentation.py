@@ -10,9 +10,8 @@ from torchvision.ops import box_convert
 from torchvision.transforms import v2
 
 from datamodules.augmentation import PARTS, Augmentation
+from datamodules.pictures.mask_format import IGNORED
 
-IGNORED = 255
-"""In masks: a pixel that is of no class, and counts nowhere."""
 _FILLED = 254
 _SMALLEST = 1.0  # pixels of a box's width and height, as torchvision's SanitizeBoundingBoxes has it
 

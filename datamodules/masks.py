@@ -10,13 +10,11 @@ from torch import Tensor, nn
 from datamodules.pictures.cache import CachedPictures, cached_pictures
 from datamodules.pictures.decoding import PictureFormat
 from datamodules.pictures.listing import PictureListing, chosen_pictures, list_pictures
-from datamodules.pictures.mask_format import MaskFormat, color_table
+from datamodules.pictures.mask_format import IGNORED, MaskFormat, color_table
 from datamodules.pictures.sizes import picture_sizes
 from datamodules.pictures.tables import quoted
 from datamodules.places import PlacesDataModule
-from datamodules.splits import hash_splits, test_pictures
-
-_WHITE = 255
+from datamodules.splits import hash_splits, in_test_folder
 
 
 class MaskDataModule(PlacesDataModule):
@@ -140,13 +138,13 @@ class MaskDataModule(PlacesDataModule):
     def cut(self) -> dict[str, Tensor]:
         """By folders where there is a `test/`, else by a hash of the pictures' names."""
         files = self.listing.files
-        is_test = test_pictures(files.splits)
+        is_test = in_test_folder(files.splits)
         return hash_splits(files.names, self.test_fraction, self.val_fraction, self.split_seed, is_test)
 
 
 def _refuse_white(masks: Tensor) -> None:
     """Raise a ValueError where masks hold 0 and 255 alone, which is how many programs write black and white."""
-    if int((masks == _WHITE).any()) and not int(((masks > 0) & (masks < _WHITE)).any()):
+    if int((masks == IGNORED).any()) and not int(((masks > 0) & (masks < IGNORED)).any()):
         raise ValueError(
             "the masks hold the values 0 and 255 alone, and 255 stands for pixels of no class: where white is a class, "
             "say so with class_colors={background: [0, 0, 0], object: [255, 255, 255]}"

@@ -86,11 +86,11 @@ def hash_subset(names: Sequence[str], fraction: float, key: str) -> Tensor:
     return chosen
 
 
-def test_pictures(splits: Sequence[str | None]) -> Tensor | None:
+def in_test_folder(splits: Sequence[str | None]) -> Tensor | None:
     """Which pictures lie in a folder of the test split, bool, (N,); None where there is no such folder.
 
     Example:
-        >>> test_pictures(["train", "test"]), test_pictures([None])
+        >>> in_test_folder(["train", "test"]), in_test_folder([None])
         (tensor([False,  True]), None)
     """
     return torch.tensor([split == "test" for split in splits]) if "test" in splits else None

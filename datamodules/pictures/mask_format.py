@@ -8,7 +8,8 @@ from PIL import Image
 
 from datamodules.pictures.decoding import PictureError, PictureFormat, open_picture, reasons, resize, upright
 
-_IGNORED = 255
+IGNORED = 255
+"""In masks: a pixel that is of no class, and counts nowhere."""
 _INDEX_MODES = ("P", "L", "1")
 
 
@@ -48,7 +49,7 @@ class MaskFormat(PictureFormat):
     @property
     def fill(self) -> tuple[int, ...]:
         """No class lies beside padded pictures."""
-        return (_IGNORED,)
+        return (IGNORED,)
 
     def pixels(self, data: bytes) -> np.ndarray:
         """Class indices, uint8, (1, S, S); 255 for pixels of no class.
@@ -73,7 +74,7 @@ class MaskFormat(PictureFormat):
         order = known.argsort()
         places = order[np.searchsorted(known, codes, sorter=order).clip(max=len(known) - 1)]
         self._refuse(codes != known[places], np.asarray(image.convert("RGB")))
-        return np.where(places < self.num_classes, places, _IGNORED).astype(np.uint8)
+        return np.where(places < self.num_classes, places, IGNORED).astype(np.uint8)
 
     def _refuse(self, unknown: np.ndarray, colors: np.ndarray) -> None:
         if not unknown.any():
@@ -91,7 +92,7 @@ class MaskFormat(PictureFormat):
         if image.mode not in _INDEX_MODES and not image.mode.startswith("I") and values.ndim > 2:
             raise PictureError("a mask of colours: say with class_colors which colour is which class")
         values = values.astype(np.int64)
-        wrong = ((values < 0) | (values >= self.num_classes)) & (values != _IGNORED)
+        wrong = ((values < 0) | (values >= self.num_classes)) & (values != IGNORED)
         if wrong.any():
             row, column = np.argwhere(wrong)[0]
             raise PictureError(

@@ -7,7 +7,8 @@ from torchvision.transforms import v2
 
 from datamodules import PlacesDataModule
 from datamodules.collage import boxes_around
-from datamodules.joint_augmentation import IGNORED, JointAugmentation, RandomQuarterTurn
+from datamodules.joint_augmentation import JointAugmentation, RandomQuarterTurn
+from datamodules.pictures.mask_format import IGNORED
 
 GEOMETRIC = [
     v2.RandomHorizontalFlip(0.5),

@@ -10,7 +10,7 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from datamodules import MaskDataModule
-from datamodules.joint_augmentation import IGNORED
+from datamodules.pictures.mask_format import IGNORED
 
 COLORS = {"background": [0, 0, 0], "face": [255, 0, 0], "ignore": [255, 255, 255]}
 
