@@ -66,6 +66,8 @@ def test_a_row_of_the_table(
     cells = capsys.readouterr().out.splitlines()[-1].split("|")
     assert cells[1].strip() == "RBM 16"
     assert all(float(cell) > 0 for cell in cells[5:7])
+    if sys.platform == "linux":
+        assert all(int(mebibytes) > 1 for mebibytes in re.findall(r"\S+", cells[7].replace("/", " ")))
 
 
 @pytest.mark.parametrize(
@@ -116,20 +118,10 @@ def _fails(setting: Setting, clock: Clock) -> None:
     raise ArithmeticError("on purpose")
 
 
-def _goes(setting: Setting, clock: Clock) -> None:
-    for _ in range(setting.epochs):
-        clock.start()
-        clock.stop()
-
-
 @pytest.mark.slow
 def test_a_way_that_fails_ends_the_benchmark() -> None:
     with pytest.raises(EOFError, match="a way of training failed"):
         take_turns([_fails], Setting("", "cpu", 2, 1))
-    seconds, memory = take_turns([_goes], Setting("", "cpu", 2, 1))
-    assert len(seconds[0]) == 2
-    if sys.platform == "linux":
-        assert memory[0].peak >= memory[0].resident > 1
 
 
 @pytest.mark.slow

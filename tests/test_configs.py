@@ -29,9 +29,10 @@ def _model(config: Path) -> str:
 MODELS = list({_model(config): config for config in reversed(CONFIGS)}.values())[::-1]
 
 
-# the first config of each class in the fast suite, but for those that tests/test_places.py trains
+# the first config of each class in the fast suite, but for those that tests/test_places.py and test_colour.py train
 CLASSES = {_model(config).split()[0]: config for config in reversed(MODELS)}
-FAST = [config for config in CLASSES.values() if "CollageDataModule" not in config.read_text()]
+COLOUR = ("CollageDataModule", "CIFAR10DataModule")
+FAST = [config for config in CLASSES.values() if not any(name in config.read_text() for name in COLOUR)]
 
 
 MAPS = [

@@ -1,9 +1,7 @@
 """The tutorials in docs/tutorials run as they are, with few epochs; their pages have the pictures that they show."""
 
-import os
 import re
 import runpy
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,12 +16,11 @@ ROOT = Path(__file__).parent.parent
 TUTORIALS = ROOT / "docs" / "tutorials"
 
 
-def run(name: str, folder: Path, *words: str) -> str:
-    settings = {"TUTORIAL_EPOCHS": "2", "TUTORIAL_RUNS": str(folder), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", f"docs.tutorials.{name}", *words]
-    done = subprocess.run(command, cwd=ROOT, env=os.environ | settings, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
+def run(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", [name])
+    monkeypatch.setenv("TUTORIAL_EPOCHS", "2")
+    monkeypatch.setenv("TUTORIAL_RUNS", str(folder))
+    runpy.run_module(f"docs.tutorials.{name}", run_name="__main__")
 
 
 @pytest.mark.long
@@ -38,10 +35,7 @@ def test_from_a_folder_of_pictures_to_a_report(
         return found | {"trainer": found["trainer"] | {"max_epochs": 1}}
 
     monkeypatch.setattr(judge, "_settings", one_epoch)  # its classifier takes most of the time
-    monkeypatch.setattr(sys, "argv", ["own_pictures"])
-    monkeypatch.setenv("TUTORIAL_EPOCHS", "2")
-    monkeypatch.setenv("TUTORIAL_RUNS", str(tmp_path))
-    runpy.run_module("docs.tutorials.own_pictures", run_name="__main__")
+    run("own_pictures", tmp_path, monkeypatch)
     said = capsys.readouterr().out
     assert re.search(r"^vae +FD +\d+\.\d\d \+- ", said, re.MULTILINE)
     assert (tmp_path / "report" / "report.html").is_file()
@@ -49,8 +43,11 @@ def test_from_a_folder_of_pictures_to_a_report(
 
 
 @pytest.mark.slow
-def test_a_new_model(tmp_path: Path) -> None:
-    said = run("new_model", tmp_path)
+def test_a_new_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("new_model", tmp_path, monkeypatch)
+    said = capsys.readouterr().out
     assert re.search(r"^codes +\d\d\.\d% of the test images right$", said, re.MULTILINE)
     assert list(tmp_path.glob("lightning_logs/version_0/pictures/samples_*.png"))
 

@@ -12,7 +12,7 @@ import torch
 
 from tests.processes import Run, start_two
 
-EPOCHS = 12
+EPOCHS = 8
 
 
 def start(root: Path, name: str, *words: str) -> Run:

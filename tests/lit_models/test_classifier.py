@@ -69,6 +69,6 @@ def test_images_of_another_shape() -> None:
 
 @pytest.mark.slow
 def test_learns_the_digits(tmp_path: Path) -> None:
-    trainer = make_trainer(tmp_path, max_epochs=8, enable_checkpointing=False)
+    trainer = make_trainer(tmp_path, max_epochs=4, enable_checkpointing=False)
     trainer.fit(LitClassifier((1, 28, 28)), datamodule=DigitsDataModule(batch_size=64))
     assert trainer.callback_metrics["val/accuracy"] > 0.95

@@ -109,7 +109,6 @@ def test_a_classifier_of_another_kind() -> None:
         make(label_weight=1.0, label_classifier=torch.nn.Linear)
 
 
-@pytest.mark.long
 @pytest.mark.slow
 def test_samples_obey_sooner_with_the_term() -> None:
     """On digits, after the same few epochs: a judge that took no part takes more samples for the class asked."""
@@ -122,10 +121,10 @@ def test_samples_obey_sooner_with_the_term() -> None:
     for weight in (0.0, 30.0):
         torch.manual_seed(0)
         model = LitVAE((1, 28, 28), conditional=True, label_weight=weight, optimizer=partial(torch.optim.Adam, lr=2e-3))
-        trainer = Trainer(max_epochs=15, logger=False, enable_checkpointing=False, enable_progress_bar=False)
+        trainer = Trainer(max_epochs=5, logger=False, enable_checkpointing=False, enable_progress_bar=False)
         trainer.fit(model, DigitsDataModule(batch_size=64))
         y = torch.arange(1000) % 10
         with torch.no_grad():
             found = torch.cdist(model.eval().sample(1000, y).flatten(1), centres).argmin(1)
         shares.append((found == y).float().mean().item())
-    assert shares[1] > shares[0] + 0.1
+    assert shares[1] > shares[0] + 0.3

@@ -148,7 +148,7 @@ def test_what_is_no_head(head, error: type[Exception], message: str) -> None:
 def test_a_trained_encoder_beats_the_mean_class(tmp_path: Path) -> None:
     classifier = LitClassifier(SHAPE)
     digits = DigitsDataModule(batch_size=64)
-    make_trainer(tmp_path, max_epochs=5, enable_checkpointing=False).fit(classifier, datamodule=digits)
+    make_trainer(tmp_path, max_epochs=3, enable_checkpointing=False).fit(classifier, datamodule=digits)
     data = EncodedDataModule(DigitsDataModule(), classifier)
     probe = fit(LitProbe(data.input_shape), data, tmp_path, epochs=5)
     trainer = make_trainer(tmp_path, enable_checkpointing=False)
