@@ -1,8 +1,9 @@
 """A run that is over, opened again: its checkpoint, its model and its data."""
 
 import hashlib
+from argparse import ArgumentError
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any, Self
 
 import torch
@@ -17,6 +18,7 @@ from lit_models.exported import ENCODER, HUB, WEIGHTS, fetch, is_exported, read_
 from lit_models.recipe import read_checkpoint
 
 _CHECKPOINTS = ("best", "last")
+_FILES = ("path", "test_path", "images", "masks")  # how data modules call files and folders, where not data_dir
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,8 @@ def open_data(run: TrainedRun, data_dir: str | None = None) -> LightningDataModu
 
     Args:
         run: with a config.
-        data_dir: where the files lie now; None where they were.
+        data_dir: where the files lie now; None where they were. Files and folders that the data name one by one, such
+            as a table of boxes and its pictures, are looked for there by their own names.
 
     Raises:
         ValueError: the run has no config; its data are no images, or a class that cannot be made; an exported folder
@@ -135,14 +138,18 @@ def open_data(run: TrainedRun, data_dir: str | None = None) -> LightningDataModu
     if run.trusted is not None:
         _check_named(settings, modules)  # before anything is imported
     arguments = dict(settings.get("init_args") or {})
-    if data_dir is not None and "data_dir" in arguments:
-        arguments["data_dir"] = data_dir
+    if data_dir is not None:
+        arguments = _moved(arguments, data_dir)
     if "train_fraction" in arguments:
         arguments["train_fraction"] = 1.0
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_subclass_arguments(LightningDataModule, "data")
+    parser.add_argument("--data", type=LightningDataModule)
     wanted = {"data": {"class_path": settings["class_path"], "init_args": arguments}}
-    parsed = parser.parse_object(wanted)
+    try:
+        parsed = parser.parse_object(wanted)
+    except ArgumentError as error:
+        said = " ".join(str(error).split())
+        raise ValueError(f"the config of {run.name} names data that cannot be made: {said}") from error
     if run.trusted is not None:
         _check_named(parsed.as_dict(), modules)  # again: a string may name a class too
     data = parser.instantiate(parsed).data
@@ -153,6 +160,15 @@ def open_data(run: TrainedRun, data_dir: str | None = None) -> LightningDataModu
     data.prepare_data()
     data.setup("fit")
     return data
+
+
+def _moved(arguments: dict[str, Any], data_dir: str) -> dict[str, Any]:
+    """A data module's arguments with its files in another folder."""
+    if "data_dir" in arguments:
+        return arguments | {"data_dir": data_dir}
+    named = {name: arguments[name] for name in _FILES if isinstance(arguments.get(name), str)}
+    # a Windows path splits at / too, so runs travel between systems
+    return arguments | {name: str(Path(data_dir, PureWindowsPath(path).name)) for name, path in named.items()}
 
 
 def encoder_of(run: TrainedRun) -> str | None:

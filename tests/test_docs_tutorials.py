@@ -43,9 +43,7 @@ def test_from_a_folder_of_pictures_to_a_report(
 
 
 @pytest.mark.slow
-def test_a_new_model(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_new_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     run("new_model", tmp_path, monkeypatch)
     said = capsys.readouterr().out
     assert re.search(r"^codes +\d\d\.\d% of the test images right$", said, re.MULTILINE)

@@ -21,6 +21,7 @@ from lit_generative.measuring import Sizes, measure_beside
 from lit_generative.report_page import _picture
 from lit_generative.trained import TrainedRun, open_data
 from lit_models.functional.likelihood import LikelihoodEstimate
+from tests.datamodules.pictures import write_picture
 
 
 class Broken(nn.Module):
@@ -104,6 +105,35 @@ def test_a_run_of_a_part_of_the_data_is_measured_beside_all_of_it() -> None:
     whole = DigitsDataModule(val_fraction=0)
     whole.setup()
     assert len(data.split("train")[0]) + len(data.split("val")[0]) == len(whole.split("train")[0])
+
+
+@pytest.mark.parametrize("before", ["/home/somebody", "C:\\data", "."])
+def test_a_table_and_its_pictures_lie_elsewhere_now(before: str, tmp_path: Path) -> None:
+    """They keep their names: a run of another machine, and an exported one, whose config has names alone."""
+    (tmp_path / "faces").mkdir()
+    for number in range(4):
+        write_picture(tmp_path / "faces" / f"{number}.png", size=(20, 30))
+    rows = "".join(f"{number}.png,0,0,10,15\n" for number in range(4))
+    (tmp_path / "boxes.csv").write_text(f"image_name,x0,y0,x1,y1\n{rows}")
+    there = {"path": f"{before}/boxes.csv", "images": f"{before}/faces", "cache_dir": str(tmp_path / "cache")}
+    config = {"data": {"class_path": "datamodules.BoxDataModule", "init_args": {**there, "test_fraction": 0}}}
+    run = TrainedRun("a", Path("a.ckpt"), 1, config, LightningModule())
+    with pytest.raises(FileNotFoundError, match=r"^there is no file .*boxes\.csv: pass the path of a CSV file$"):
+        open_data(run)
+    assert open_data(run, str(tmp_path)).split("train")[1].unique(dim=0).tolist() == [[0.25, 0.25, 0.5, 0.5]]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"class_path": "datamodules.Nothing"}, "^the config of a names data that cannot be made: .*'Nothing"),
+        ({"class_path": "datamodules.DigitsDataModule", "init_args": {"size": 1}}, "'size' is not accepted"),
+        ({"class_path": "datamodules.DigitsDataModule", "init_args": {"batch_size": 0}}, "^batch_size must be at leas"),
+    ],
+)
+def test_data_that_cannot_be_made(data: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        open_data(TrainedRun("a", Path("a.ckpt"), 1, {"data": data}, LightningModule()))
 
 
 def test_one_class_needs_no_classifier(tmp_path: Path) -> None:
