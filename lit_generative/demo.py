@@ -153,7 +153,8 @@ def _test_images(run: TrainedRun, data_dir: str | None) -> Examples | None:
         if not data.has_split("test"):
             raise ValueError(f"{type(data).__name__} has no test split")
         images, labels = data.split("test")
-        return Examples(images, labels if data.num_classes else None, data.class_names or ())
+        classes = data.num_classes and labels.ndim == 1  # not boxes or masks
+        return Examples(images, labels if classes else None, data.class_names or ())
     except Exception as error:  # the page does without them, whatever is the matter with somebody's data
         print(f"{run.name}: the page has no test images to choose from ({error}). --data_dir or --examples names some")
         return None

@@ -14,9 +14,11 @@ from callbacks.verbs import (
     Classifies,
     Decodes,
     Encodes,
+    Locates,
     Reconstructs,
     RunsChains,
     Samples,
+    Segments,
     Traverses,
     is_conditional,
 )
@@ -57,8 +59,8 @@ class Abilities:
     """What one can do with a model; each result depends on the arguments alone, random numbers on the seed.
 
     All images are floats, (N, C, H, W) in [0, 1], on the CPU. The model is in eval mode and has no gradients meanwhile.
-    `can_sample`, `can_reconstruct`, `can_walk`, `can_run_chains`, `can_classify` and `units` (none where units cannot
-    be moved) say what it can; `image_shape` is None where it is not known.
+    `can_sample`, `can_reconstruct`, `can_walk`, `can_run_chains`, `can_classify`, `can_locate`, `can_segment` and
+    `units` (none where units cannot be moved) say what it can; `image_shape` is None where it is not known.
 
     The units are the most active ones. Where the model has `unit_kl` and `prior_moments`, these are those with the
     largest mean KL, and they move in standard deviations of the prior. Otherwise they are those whose codes vary most,
@@ -106,6 +108,8 @@ class Abilities:
         self.can_walk = sees and isinstance(model, Encodes) and isinstance(model, Decodes)
         self.can_run_chains = isinstance(model, RunsChains)
         self.can_classify = sees and isinstance(model, Classifies) and self._classifies_images()
+        self.can_locate = sees and isinstance(model, Locates)
+        self.can_segment = sees and isinstance(model, Segments)
         self.units: list[Unit] = []
         self._moments: dict[int | None, tuple[Tensor, Tensor]] = {}
         if self.can_walk:
@@ -113,7 +117,8 @@ class Abilities:
         if not (self.can_sample or self.can_run_chains or self.sees_pictures):
             raise ValueError(
                 f"{name}, a {type(model).__name__}, has nothing that this page can show: it needs one of sample(n), "
-                "reconstruct(x), encode(x) and decode(z), run_chains(n, at), or classify(x) of images"
+                "reconstruct(x), encode(x) and decode(z), run_chains(n, at), or classify(x), locate(x) or segment(x) "
+                "of images"
             )
         if self.image_shape is not None:
             check_shown(self.image_shape)
@@ -121,13 +126,13 @@ class Abilities:
     @property
     def sees_pictures(self) -> bool:
         """Whether a picture can be shown to the model."""
-        return self.can_reconstruct or self.can_walk or self.can_classify
+        asked = (self.can_reconstruct, self.can_walk, self.can_classify, self.can_locate, self.can_segment)
+        return any(asked)
 
     @property
     def class_names(self) -> list[str]:
         """Of each class; the numbers where there are no names."""
-        names = self.examples.class_names if self.examples is not None else ()
-        return list(names) if len(names) == self.num_classes else [str(label) for label in range(self.num_classes)]
+        return self._names(self.num_classes)
 
     @property
     def activity(self) -> str:
@@ -165,8 +170,26 @@ class Abilities:
         """The probability of each class, by its name, for a picture (1, C, H, W)."""
         with _alone(self.model):
             shares = self.model.classify(x)[0].tolist()  # type: ignore[operator]
-        names = self.class_names if len(self.class_names) == len(shares) else list(map(str, range(len(shares))))
-        return dict(zip(names, shares, strict=True))
+        return dict(zip(self._names(len(shares)), shares, strict=True))
+
+    def locate(self, x: Tensor) -> list[float]:
+        """The box in a picture (1, C, H, W): (cx, cy, w, h) as fractions of its width and height.
+
+        Raises:
+            ValueError: the model answers with something else than finite numbers.
+        """
+        with _alone(self.model):
+            return _finite(self.model.locate(x)[0], "box").tolist()  # type: ignore[operator]
+
+    def segment(self, x: Tensor) -> tuple[Tensor, list[str]]:
+        """The most probable class of each pixel of a picture (1, C, H, W), as (H, W), and the names of all classes.
+
+        Raises:
+            ValueError: the model answers with something else than finite numbers.
+        """
+        with _alone(self.model):
+            shares = _finite(self.model.segment(x)[0], "mask").cpu()  # type: ignore[operator]  # (K, H, W)
+        return shares.argmax(0), self._names(len(shares))
 
     def positions(self, x: Tensor, label: int | None = None) -> list[float]:
         """Where a picture's code lies on each of `units`: standard deviations, two digits, within the slider's ends."""
@@ -292,6 +315,11 @@ class Abilities:
         mean, std = self.model.prior_moments(self._labels(label))  # type: ignore[operator]
         return mean.flatten(), std.flatten()
 
+    def _names(self, number: int) -> list[str]:
+        """Of so many classes."""
+        names = self.examples.class_names if self.examples is not None else ()
+        return list(names) if len(names) == number else [str(label) for label in range(number)]
+
     def _labels(self, label: int | None, n: int = 1) -> Tensor | None:
         """(n,) of one class for a conditional model, else None."""
         if not self.conditional:
@@ -309,6 +337,15 @@ def _alone(model: LightningModule, seed: int = 0) -> Iterator[None]:
     """The model's evaluation mode, one thread at a time."""
     with _LOCK, evaluation_mode(model, seed):
         yield
+
+
+def _finite(found: Tensor, what: str) -> Tensor:
+    if not found.isfinite().all():
+        raise ValueError(
+            f"the model's {what} holds values that are not finite numbers: its training may have diverged, take an "
+            "earlier checkpoint"
+        )
+    return found
 
 
 def _num_classes(model: LightningModule, examples: Examples | None) -> int:

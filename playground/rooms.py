@@ -11,6 +11,7 @@ from playground.abilities import Abilities
 from playground.choosing import Chooser, Chosen
 from playground.events import ONE_AT_A_TIME, in_words, picture
 from playground.pictures import to_picture
+from playground.places import legend, with_box, with_classes
 
 SAMPLES, SAMPLE_COLUMNS = 20, 5
 WALK_STEPS = 9
@@ -50,7 +51,7 @@ def samples_room(page: gr.Blocks, models: Sequence[Abilities]) -> None:
 
 
 def picture_room(page: gr.Blocks, models: Sequence[Abilities]) -> None:
-    """One picture: reconstructed with its error, judged, and with the most active units of its code to move."""
+    """One picture: reconstructed with its error, judged, searched, and with the most active units to move."""
     with gr.Row():
         with gr.Column(scale=1, min_width=240):
             chooser = Chooser(models, "picture", "the picture")
@@ -86,11 +87,19 @@ class _SeenBy:
                 if model.can_classify:
                     words = "what the model thinks it is"
                     self.outputs.append(gr.Label(label=words, num_top_classes=5, elem_id=f"classes-{number}"))
+                if model.can_locate:
+                    self.outputs.append(picture("the box that the model finds", f"box-{number}"))
+                if model.can_segment:
+                    self.outputs.append(picture("the class of each pixel", f"mask-{number}"))
                 if model.units:
                     self.moved = picture("with its units moved", f"moved-{number}")
                     self.outputs.append(self.moved)
             if model.can_reconstruct:
                 self.outputs.append(gr.Markdown(elem_id=f"error-{number}"))
+            if model.can_locate:
+                self.outputs.append(gr.Markdown(elem_id=f"box-words-{number}"))
+            if model.can_segment:
+                self.outputs.append(gr.HTML(elem_id=f"legend-{number}", padding=False))
             if model.units:
                 self._make_sliders()
 
@@ -107,6 +116,14 @@ class _SeenBy:
             words.append(f"error of the reconstruction: {error:.5f} (mean squared, per pixel; black to white is 1)")
         if self.model.can_classify:
             values.append(self.model.classify(x))
+        if self.model.can_locate:
+            box = self.model.locate(x)
+            values.append(with_box(x, box, _SINGLE))
+            words.append("centre ({:.2f}, {:.2f}), width {:.2f}, height {:.2f}, in shares of the picture".format(*box))
+        if self.model.can_segment:
+            classes, names = self.model.segment(x)
+            values.append(with_classes(x, classes, _SINGLE))
+            words.append(legend(classes, names))
         positions = self.model.positions(x, label) if self.model.units else []
         if self.model.units:
             values.append(to_picture(self.model.move(x, positions, label), width=_SINGLE))

@@ -1,16 +1,29 @@
 """What one can do with models, by the verbs that they answer."""
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 import torch
 from torch.testing import assert_close
 
-from lit_models import LitAutoencoder, LitClassifier, LitGAN, LitLinear, LitPPCA, LitProbe, LitRBM, LitVAE
+from lit_models import (
+    LitAutoencoder,
+    LitBoxRegressor,
+    LitClassifier,
+    LitGAN,
+    LitLinear,
+    LitPPCA,
+    LitProbe,
+    LitRBM,
+    LitSegmenter,
+    LitVAE,
+)
+from lit_models.networks import ConvEncoder, UNet
 from playground.abilities import Abilities
 from playground.encoded import EncodedClassifier
 from playground.examples import Examples
-from tests.playground.models import Chain, Labelled, Mirror, OnlySamples, PriorMirror, Regression
+from tests.playground.models import Chain, Finder, Labelled, Mirror, OnlySamples, PriorMirror, Regression
 
 X = torch.tensor([[[[0.0, 0.2], [0.4, 0.8]]]])
 
@@ -25,7 +38,8 @@ def digits(n: int = 20) -> Examples:
 
 
 def can(model: Abilities) -> set[str]:
-    names = ("can_sample", "can_reconstruct", "can_walk", "can_run_chains", "can_classify", "units")
+    names = ["can_sample", "can_reconstruct", "can_walk", "can_run_chains", "can_classify"]
+    names += ["can_locate", "can_segment", "units"]
     return {name.removeprefix("can_") for name in names if getattr(model, name)}
 
 
@@ -46,6 +60,8 @@ def test_what_each_family_can_do() -> None:
         (LitClassifier(shape), {"classify"}),
         (LitLinear(shape), {"classify"}),
         (EncodedClassifier(LitClassifier(shape), LitProbe((128,))), {"classify"}),
+        (LitBoxRegressor(shape, backbone=ConvEncoder), {"locate"}),
+        (LitSegmenter(shape, network=partial(UNet, channels=[4, 8])), {"segment"}),
     ]
     for model, abilities in expected:
         assert can(Abilities("model", model.eval(), digits())) == abilities, type(model).__name__
@@ -85,6 +101,25 @@ def test_a_reconstruction_comes_with_its_error() -> None:
     seen, error = Abilities("mirror", Mirror()).reconstruct(X)
     assert_close(seen, X / 2)
     assert error == pytest.approx(float((X / 2).square().mean()))
+
+
+def test_what_is_found_in_a_picture_has_names_where_they_are_known() -> None:
+    model = Abilities("finder", Finder())
+    assert can(model) == {"locate", "segment"}
+    assert model.locate(X) == [0.5, 0.5, 1.0, 0.0]
+    classes, names = model.segment(X)
+    assert classes.tolist() == [[1, 1], [1, 0]]
+    assert names == ["0", "1"]
+    named = Abilities("finder", Finder(), Examples(X, class_names=["light", "dark"]))
+    assert named.segment(X)[1] == ["light", "dark"]
+
+
+def test_what_a_diverged_model_finds() -> None:
+    for ask, what in ((Abilities("finder", Finder()).locate, "box"), (Abilities("finder", Finder()).segment, "mask")):
+        with pytest.raises(
+            ValueError, match=f"the model's {what} holds values that are not finite numbers: .* earlier"
+        ):
+            ask(X * torch.nan)
 
 
 def test_units_of_a_prior_are_ordered_by_kl_and_move_in_its_deviations() -> None:

@@ -20,7 +20,7 @@ from playground.abilities import Abilities
 from playground.examples import Examples
 from playground.pictures import to_picture
 from playground.rooms import CHAINS, MOMENTS, SAMPLE_COLUMNS, SAMPLES, WALK_STEPS
-from tests.playground.models import OnlySamples
+from tests.playground.models import Finder, OnlySamples
 
 gr = pytest.importorskip("gradio", reason="the page needs the demo extra: uv run --extra demo pytest -m slow")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is in the dev group")
@@ -139,6 +139,23 @@ def test_the_page_asks_nobody_else_and_says_no_error(visit: Visit, address: str)
         visit.open(tab)
         visit.page.wait_for_timeout(300)
     assert visit.hosts == {urlparse(address).netloc}
+
+
+def test_boxes_and_masks_are_drawn_into_the_picture() -> None:
+    from playground.choosing import Chosen
+    from playground.rooms import _SeenBy
+
+    x = torch.tensor([[[[0.0, 1.0], [1.0, 1.0]]]])
+    with gr.Blocks():
+        seen = _SeenBy(Abilities("finder", Finder(), Examples(x, class_names=["<b>light", "dark"])), 0)
+    box, mask, words, legend = seen.values(Chosen((x,)))
+    assert len(seen.outputs) == 4
+    assert box.getpixel((0, box.height // 2)) == (255, 0, 0)
+    assert box.getpixel((0, 0)) == (0, 0, 0)
+    assert mask.getpixel((0, 0)) != mask.getpixel((mask.width - 1, 0)) == (128, 128, 128)
+    assert words.startswith("centre (0.50, 0.50), width 1.00, height 0.00")
+    assert "&lt;b&gt;light 75.0%" in legend
+    assert "dark 25.0%" in legend
 
 
 def test_samples_are_those_of_seed_and_class(visit: Visit, models: list[Abilities]) -> None:
