@@ -30,6 +30,8 @@ from lit_models.recipe import read_checkpoint
 
 # what names a model, or asks for something else than a run
 _ENOUGH = ("-c", "--config", "--model", "--data", "--print_config", "-h", "--help")
+# an error shows it first, so it does not list each of the options, which are in --help
+_USAGE = "%(prog)s [--config CONFIG] [--model MODEL] [--data DATA] [any other option: see --help]"
 # what slows training down, given back to Lightning's own defaults
 _BAREBONES = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary", "log_every_n_steps")
 # batches between two drawings of the progress bar, which cost as much as a small model's step
@@ -291,7 +293,8 @@ def run(args: ArgsType = None) -> GenerativeCLI:
         warnings.filterwarnings("ignore", "Precision .*-mixed is not supported by the model summary")
         words = sys.argv[1:] if args is None else args
         words = with_paths(words) if isinstance(words, list) else words
-        cli = _command_line(words)(
+        command_line = _command_line(words)
+        cli = command_line(
             LightningModule,
             LightningDataModule,
             SaveConfig,
@@ -303,7 +306,7 @@ def run(args: ArgsType = None) -> GenerativeCLI:
             load_from_checkpoint_support=False,
             seed_everything_default=0,
             trainer_defaults={"default_root_dir": "runs", "num_sanity_val_steps": 0},
-            parser_kwargs={"version": __version__},
+            parser_kwargs={"version": __version__} | {key: {"usage": _USAGE} for key in command_line.subcommands()},
             args=words,
         )
     if torch.distributed.is_available() and torch.distributed.is_initialized():

@@ -318,6 +318,14 @@ def test_bad_options(
         assert not list(tmp_path.glob("*/*"))
 
 
+def test_an_error_stands_on_one_screen(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        train.main(["fit", "--model=LitVEA", *DIGITS])
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].startswith("usage: ")
+    assert len(said) < 20
+
+
 def test_classes_for_a_regression(tmp_path: Path) -> None:
     """The first batch shows it, when the run has its folder."""
     words = ["fit", "--model=LitLinear", *DIGITS, "--model.task=regression", "--trainer.accelerator=cpu"]
