@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from callbacks.batches import first_images, held_out_split
 from callbacks.evaluation_mode import evaluation_mode
-from callbacks.picture import PictureCallback, new_figure
+from callbacks.picture import new_figure
+from callbacks.split_grid import SplitGrid
 from callbacks.verbs import Locates
 from evaluation.of_places import overlap
 
@@ -18,7 +18,7 @@ _TRUE = {"edgecolor": "lime", "linewidth": 1.6}
 _PREDICTED = {"edgecolor": "red", "linewidth": 1.6, "linestyle": "--"}
 
 
-class BoxGrid(PictureCallback):
+class BoxGrid(SplitGrid):
     """Images with the true box in green and the predicted one in dashed red, and their overlap (IoU) above.
 
     One picture of the train split, one of a split not trained on: validation, or test where there is no validation
@@ -37,23 +37,13 @@ class BoxGrid(PictureCallback):
     """
 
     verb = Locates
+    name = "boxes"
 
-    def __init__(self, columns: int = 8, rows: int = 2, every_n_epochs: int = 1) -> None:
-        super().__init__(every_n_epochs)
-        if rows < 1 or columns < 1:
-            raise ValueError(f"rows and columns must be at least 1, got {rows} and {columns}")
-        self.columns = columns
-        self.rows = rows
-
-    def draw(self, trainer: Trainer, module: LightningModule, when: str) -> None:
-        """See `PictureCallback.draw`."""
-        for split in ("train", held_out_split(trainer, when)):
-            x, y = first_images(trainer, module, split, self.rows * self.columns)
-            if x is None:
-                continue
-            with evaluation_mode(module):
-                predicted = module.locate(x)  # type: ignore[operator]
-            self.save(trainer, box_grid(x, y, predicted, self.columns, f"{split} split"), f"boxes_{split}", when)
+    def show(self, trainer: Trainer, module: LightningModule, split: str, x: Tensor, y: Tensor | None) -> Figure:
+        """See `SplitGrid.show`."""
+        with evaluation_mode(module):
+            predicted = module.locate(x)  # type: ignore[operator]
+        return box_grid(x, y, predicted, self.columns, f"{split} split")
 
 
 def box_grid(x: Tensor, true: Tensor | None, predicted: Tensor, columns: int, title: str = "") -> Figure:

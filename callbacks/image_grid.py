@@ -43,6 +43,23 @@ def image_grid(rows: Sequence[Tensor], labels: Sequence[str] = (), title: str = 
     return figure
 
 
+def in_groups(shown: dict[str, Tensor], columns: int) -> tuple[list[Tensor], list[str]]:
+    """Rows and labels for `image_grid`: below each row of the first entry's images, those that belong to them.
+
+    Args:
+        shown: images (N, C, H, W) by their label, one N for all.
+        columns: images a row.
+
+    Example:
+        >>> rows, labels = in_groups({"original": torch.rand(5, 1, 8, 8), "seen": torch.rand(5, 1, 8, 8)}, columns=3)
+        >>> [len(row) for row in rows], labels
+        ([3, 3, 2, 2], ['original', 'seen', 'original', 'seen'])
+    """
+    parts = [images.split(columns) for images in shown.values()]
+    rows = [row for group in zip(*parts, strict=True) for row in group]
+    return rows, list(shown) * (len(rows) // len(shown))
+
+
 def _framed(images: Tensor, columns: int) -> Tensor:
     """A white line below and right of each image, and white images after the last: (columns, C, H+1, W+1)."""
     # numpy, which draws, knows no bfloat16

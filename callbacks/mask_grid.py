@@ -7,17 +7,17 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from torch import Tensor
 
-from callbacks.batches import class_names, first_images, held_out_split
+from callbacks.batches import class_names
 from callbacks.evaluation_mode import evaluation_mode
-from callbacks.image_grid import image_grid
-from callbacks.picture import PictureCallback
+from callbacks.image_grid import image_grid, in_groups
+from callbacks.split_grid import SplitGrid
 from callbacks.verbs import Segments
 
 _IGNORED = (0.5, 0.5, 0.5)
 _SHOWN = 20  # classes named in the legend
 
 
-class MaskGrid(PictureCallback):
+class MaskGrid(SplitGrid):
     """Images, below them their true masks, and below those the predicted ones, a colour for each class.
 
     One picture of the train split, one of a split not trained on: validation, or test where there is no validation
@@ -36,25 +36,17 @@ class MaskGrid(PictureCallback):
     """
 
     verb = Segments
+    name = "masks"
 
     def __init__(self, columns: int = 8, rows: int = 1, every_n_epochs: int = 1) -> None:
-        super().__init__(every_n_epochs)
-        if rows < 1 or columns < 1:
-            raise ValueError(f"rows and columns must be at least 1, got {rows} and {columns}")
-        self.columns = columns
-        self.rows = rows
+        super().__init__(columns, rows, every_n_epochs)
 
-    def draw(self, trainer: Trainer, module: LightningModule, when: str) -> None:
-        """See `PictureCallback.draw`."""
-        for split in ("train", held_out_split(trainer, when)):
-            x, y = first_images(trainer, module, split, self.rows * self.columns)
-            if x is None:
-                continue
-            with evaluation_mode(module):
-                probabilities = module.segment(x)  # type: ignore[operator]
-            names = class_names(trainer, probabilities.shape[1])
-            figure = mask_grid(x, y, probabilities.argmax(1), names, self.columns, f"{split} split")
-            self.save(trainer, figure, f"masks_{split}", when)
+    def show(self, trainer: Trainer, module: LightningModule, split: str, x: Tensor, y: Tensor | None) -> Figure:
+        """See `SplitGrid.show`."""
+        with evaluation_mode(module):
+            probabilities = module.segment(x)  # type: ignore[operator]
+        names = class_names(trainer, probabilities.shape[1])
+        return mask_grid(x, y, probabilities.argmax(1), names, self.columns, f"{split} split")
 
 
 def mask_grid(
@@ -80,9 +72,7 @@ def mask_grid(
     if true is not None:
         shown["true"] = colored(true, len(names))
     shown["predicted"] = colored(predicted, len(names))
-    parts = [images.split(columns) for images in shown.values()]
-    rows = [row for group in zip(*parts, strict=True) for row in group]
-    figure = image_grid(rows, list(shown) * (len(rows) // len(shown)), title, inches=1.1)
+    figure = image_grid(*in_groups(shown, columns), title, inches=1.1)
     colors = _colors(len(names)).tolist()
     handles = [Patch(color=color, label=name) for color, name in zip(colors, names, strict=True)][:_SHOWN]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(6, len(handles)), fontsize=7, frameon=False)
