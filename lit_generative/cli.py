@@ -21,6 +21,7 @@ import datamodules
 import lit_models
 from callbacks import AtomicCheckpointIO, RunCheckpoint, SaveOnInterrupt, run_folder
 from callbacks.hparams_page import HParamsPage, page_settings
+from lit_generative import config_types  # noqa: F401  # read at import
 from lit_generative.configs import config_names, with_paths
 from lit_generative.precision import preferred_precision
 from lit_generative.runs import SaveConfig, check_experiment, find_checkpoint, root_folder, take_run_folder, version_of

@@ -54,6 +54,7 @@ def compare(
     data_dir: str | None = None,
     classifier: str | None = None,
     cache_dir: str | Path | None = None,
+    trusted: Sequence[str] = (),
 ) -> Findings:
     """Measure runs of one data set.
 
@@ -64,6 +65,7 @@ def compare(
         classifier: checkpoint of a `LitClassifier`; None for one that is trained once.
         cache_dir: for the classifier, and what does not depend on the models; None for `lit-generative` in
             `$XDG_CACHE_HOME` or `~/.cache`.
+        trusted: modules of your own that checkpoints, and the data of exported runs, may name.
 
     Raises:
         ValueError: nothing can be measured; more examples are asked for than there are; a classifier of other classes.
@@ -74,7 +76,7 @@ def compare(
         ValueError: nothing can be measured. nowhere: there is no run or checkpoint nowhere: pass a folder such as ...
     """
     failed: dict[str, str] = {}
-    runs, data = _of_one_data_set(_open(paths, failed), data_dir, failed)
+    runs, data = _of_one_data_set(_open(paths, trusted, failed), data_dir, failed)
     cache = Path(cache_dir or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "lit-generative")).expanduser()
     checkpoint = find_classifier(runs[0], data, classifier, cache)
     reference = _reference(data, checkpoint)
@@ -94,12 +96,12 @@ def compare(
     return findings
 
 
-def _open(paths: Sequence[str], failed: dict[str, str]) -> list[TrainedRun]:
+def _open(paths: Sequence[str], trusted: Sequence[str], failed: dict[str, str]) -> list[TrainedRun]:
     """The runs that can be opened, each with a name of its own; why the others cannot goes to `failed`."""
     runs: list[TrainedRun] = []
     for path in paths:
         try:
-            run = open_run(path)
+            run = open_run(path, tuple(trusted))
         except ERRORS as error:
             _leave_out(path, error, failed)
             continue
@@ -134,6 +136,10 @@ def _of_one_data_set(
                     f"{run.name} was trained on other data than {kept[0].name}: their figures cannot be compared, "
                     "write a report for each"
                 )
+        except FileNotFoundError as error:
+            elsewhere = "" if data_dir else ". Where the data lie elsewhere now, pass their folder as --data_dir"
+            _leave_out(str(run.checkpoint), f"{error}{elsewhere}", failed)
+            continue
         except ERRORS as error:
             _leave_out(str(run.checkpoint), error, failed)
             continue
@@ -145,7 +151,7 @@ def _of_one_data_set(
     return kept, data
 
 
-def _leave_out(path: str, error: Exception, failed: dict[str, str]) -> None:
+def _leave_out(path: str, error: object, failed: dict[str, str]) -> None:
     failed[path] = str(error)
     print(f"left out: {path}: {error}")
 

@@ -57,7 +57,9 @@ def main(args: Sequence[str] | None = None) -> Path:
     folder = Path(options.to)
     try:
         folder.mkdir(parents=True, exist_ok=True)  # before minutes of work
-        findings = compare(options.runs, sizes, options.data_dir, options.classifier, options.cache_dir)
+        findings = compare(
+            options.runs, sizes, options.data_dir, options.classifier, options.cache_dir, options.trusted
+        )
     except ERRORS as error:
         parser.error(str(error))
     names = ", ".join(one.run.name for one in findings.measured)
@@ -76,6 +78,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data_dir", help="where the data lie, if not where the runs had them")
     parser.add_argument("--classifier", help="checkpoint of a LitClassifier of these data; else one is trained once")
     parser.add_argument("--cache_dir", help="for the classifier, and for figures that do not depend on the models")
+    parser.add_argument(
+        "--trusted",
+        action="extend",
+        nargs="+",
+        default=[],
+        metavar="MODULE",
+        help="module of yours that checkpoints, and the data of exported runs, may name",
+    )
     for name, words in _HELP.items():
         parser.add_argument(f"--{name}", type=int, help=words)
     return parser

@@ -13,6 +13,7 @@ from lightning.pytorch import LightningDataModule, LightningModule
 from torch import Tensor
 
 from datamodules import PlacesDataModule
+from lit_generative import config_types  # noqa: F401  # read at import
 from lit_models import load_model
 from lit_models.exported import ENCODER, HUB, WEIGHTS, fetch, is_exported, read_config
 from lit_models.recipe import read_checkpoint
@@ -134,19 +135,21 @@ def open_data(run: TrainedRun, data_dir: str | None = None) -> LightningDataModu
         raise ValueError(
             f"{run.checkpoint} lies in no run folder with a config.yaml, so its data are not known: pass a run folder"
         )
+    arguments = dict(settings.get("init_args") or {})
+    if isinstance(arguments.get("augment"), list):
+        del arguments["augment"]  # it changes training batches alone, and names classes of others
+    wanted = {"class_path": settings["class_path"], "init_args": arguments}
     modules = ("datamodules", "lit_models", *(run.trusted or ()))
     if run.trusted is not None:
-        _check_named(settings, modules)  # before anything is imported
-    arguments = dict(settings.get("init_args") or {})
+        _check_named(wanted, modules)  # before anything is imported
     if data_dir is not None:
-        arguments = _moved(arguments, data_dir)
+        wanted["init_args"] = arguments = _moved(arguments, data_dir)
     if "train_fraction" in arguments:
         arguments["train_fraction"] = 1.0
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--data", type=LightningDataModule)
-    wanted = {"data": {"class_path": settings["class_path"], "init_args": arguments}}
     try:
-        parsed = parser.parse_object(wanted)
+        parsed = parser.parse_object({"data": wanted})
     except ArgumentError as error:
         said = " ".join(str(error).split())
         raise ValueError(f"the config of {run.name} names data that cannot be made: {said}") from error

@@ -23,6 +23,7 @@ MODELS = {
     "masks": ["--model=LitSegmenter", "--model.network=UNet", "--data.target=digit_mask"],
 }
 GRIDS = {"boxes": "BoxGrid", "masks": "MaskGrid"}
+TURNED = "[{class_path: torchvision.transforms.v2.RandomRotation, init_args: {degrees: 20}}]"
 
 
 def words(name: str, fake_data: Path, root: Path, *more: str) -> list[str]:
@@ -43,8 +44,9 @@ def words(name: str, fake_data: Path, root: Path, *more: str) -> list[str]:
 @pytest.mark.parametrize("name", ["boxes", pytest.param("masks", marks=pytest.mark.slow)])
 def test_one_command_each(name: str, fake_data: Path, tmp_path: Path) -> None:
     given = words(name, fake_data, tmp_path, f"--trainer.callbacks={GRIDS[name]}")
-    train.main(["fit", *given])
+    train.main(["fit", *given, f"--data.augment={TURNED}"])
     run = tmp_path / name / "version_0"
+    given = [f"--config={run}/config.yaml", f"--experiment={name}"]  # which is complete
     assert {path.stem for path in (run / "pictures").iterdir()} == {f"{name}_train_epoch001", f"{name}_val_epoch001"}
     cli = train.main(["test", *given, "--ckpt_path=best"])
     assert {"test/loss", "test/iou"} <= set(cli.trainer.callback_metrics)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -115,9 +116,14 @@ def test_a_table_and_its_pictures_lie_elsewhere_now(before: str, tmp_path: Path)
         write_picture(tmp_path / "faces" / f"{number}.png", size=(20, 30))
     rows = "".join(f"{number}.png,0,0,10,15\n" for number in range(4))
     (tmp_path / "boxes.csv").write_text(f"image_name,x0,y0,x1,y1\n{rows}")
-    there = {"path": f"{before}/boxes.csv", "images": f"{before}/faces", "cache_dir": str(tmp_path / "cache")}
+    there: dict[str, Any] = {
+        "path": f"{before}/boxes.csv",
+        "images": f"{before}/faces",
+        "cache_dir": str(tmp_path / "cache"),
+    }
+    there["augment"] = [{"class_path": "torchvision.transforms.v2.RandomHorizontalFlip"}]
     config = {"data": {"class_path": "datamodules.BoxDataModule", "init_args": {**there, "test_fraction": 0}}}
-    run = TrainedRun("a", Path("a.ckpt"), 1, config, LightningModule())
+    run = TrainedRun("a", Path("a.ckpt"), 1, config, LightningModule(), trusted=())
     with pytest.raises(FileNotFoundError, match=r"^there is no file .*boxes\.csv: pass the path of a CSV file$"):
         open_data(run)
     assert open_data(run, str(tmp_path)).split("train")[1].unique(dim=0).tolist() == [[0.25, 0.25, 0.5, 0.5]]
