@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -12,7 +13,7 @@ from datamodules.pictures.box_table import BoxTable, check_inside, read_box_tabl
 from datamodules.pictures.cache import CachedPictures, cached_pictures
 from datamodules.pictures.decoding import PictureFormat
 from datamodules.pictures.listing import PictureListing, chosen_pictures, list_pictures
-from datamodules.pictures.sizes import as_fractions, picture_sizes
+from datamodules.pictures.sizes import as_corners, as_fractions, picture_sizes
 from datamodules.places import PlacesDataModule
 from datamodules.splits import hash_numbers, hash_splits, in_test_folder
 
@@ -137,6 +138,21 @@ class BoxDataModule(PlacesDataModule):
         """By folders where there is a `test/`, else by a hash of the pictures' names."""
         is_test = in_test_folder(self.listing.files.splits)
         return hash_splits(self.table.names, self.test_fraction, self.val_fraction, self.split_seed, is_test)
+
+    def names_of(self, index: Tensor) -> list[str]:
+        """Names of pictures, such as those of `splits["test"]`."""
+        return [self.table.names[position] for position in index.tolist()]
+
+    def corners_of(self, boxes: Tensor, index: Tensor) -> np.ndarray:
+        """Boxes (cx, cy, w, h), (N, 4), as corners (x0, y0, x1, y1) in pixels of the pictures' files.
+
+        Args:
+            boxes: as a model finds them.
+            index: which pictures they lie in, (N,), as in `splits`.
+        """
+        assert self._pictures is not None
+        sizes = picture_sizes(self.listing, self._pictures)[index.numpy()]
+        return as_corners(boxes.double().numpy(), sizes, self.format.resize)
 
 
 def _as_listed(path: Path, table: BoxTable, listing: PictureListing) -> BoxTable:

@@ -145,3 +145,8 @@ class ImageFolderDataModule(KnownClasses, ImageDataModule):
         # by folder also where all of them were skipped
         is_test = torch.tensor([split == "test" for split in given]) if "test" in files.splits else None
         return hash_splits(names, self.test_fraction, self.val_fraction, self.split_seed, is_test)
+
+    def names_of(self, index: Tensor) -> list[str]:
+        """Names of pictures, such as those of `splits["test"]`."""
+        assert self._pictures is not None
+        return [self.listing.files.names[position] for position in self._pictures.kept[index].tolist()]

@@ -141,6 +141,10 @@ class MaskDataModule(PlacesDataModule):
         is_test = in_test_folder(files.splits)
         return hash_splits(files.names, self.test_fraction, self.val_fraction, self.split_seed, is_test)
 
+    def names_of(self, index: Tensor) -> list[str]:
+        """Names of pictures, such as those of `splits["test"]`."""
+        return [self.listing.files.names[position] for position in index.tolist()]
+
 
 def _refuse_white(masks: Tensor) -> None:
     """Raise a ValueError where masks hold 0 and 255 alone, which is how many programs write black and white."""

@@ -21,6 +21,7 @@ import datamodules
 import lit_models
 from callbacks import AtomicCheckpointIO, RunCheckpoint, SaveOnInterrupt, run_folder
 from callbacks.hparams_page import HParamsPage, page_settings
+from datamodules.loader import BatchLoader
 from lit_generative import config_types  # noqa: F401  # read at import
 from lit_generative.configs import config_names, with_paths
 from lit_generative.precision import preferred_precision
@@ -166,7 +167,9 @@ class GenerativeCLI(LightningCLI):
         """Write codes (N, D), and labels (N,) where there are any, to `<run folder>/codes.npz`, one file a process.
 
         A model that gives something else says its name, which is the file's and the array's, as `predicts`.
-        Probabilities, (N, K), have the names of their columns beside them, `class_names`.
+        Probabilities, (N, K), have the names of their columns beside them, masks, (N, H, W), those of their classes, as
+        `class_names`. Of pictures in files there are `names`, and of boxes `corners`, (x0, y0, x1, y1) in their pixels,
+        where one process predicts.
 
         Raises:
             ValueError: the Trainer gave no predictions back.
@@ -187,14 +190,30 @@ class GenerativeCLI(LightningCLI):
         if meant and len(given) == len(labels):
             arrays["labels"] = torch.cat(labels).cpu().numpy()
         names = getattr(self.datamodule, "class_names", ())
-        if name == "probabilities" and len(names) == arrays[name].shape[1]:
+        if name == "masks" or (name == "probabilities" and len(names) == arrays[name].shape[1]):
             arrays["class_names"] = np.array(names)  # of the columns
+        arrays |= self._of_pictures(name, values)
         rank = f"_rank{self.trainer.global_rank}" if self.trainer.world_size > 1 else ""
         path = run_folder(self.trainer) / f"{name}{rank}.npz"
         if self._writes():
             path.parent.mkdir(parents=True, exist_ok=True)
             np.savez(path, **arrays)
             print(f"{name}: {path}")
+
+    def _of_pictures(self, name: str, values: torch.Tensor) -> dict[str, np.ndarray]:
+        """What data of pictures in files know of what was predicted: names, and corners of boxes in pixels."""
+        loader: Any = self.trainer.predict_dataloaders
+        if (
+            not isinstance(loader, BatchLoader)
+            or self.trainer.world_size > 1
+            or not hasattr(self.datamodule, "names_of")
+        ):
+            return {}
+        index = loader.index[: len(values)]
+        found = {"names": np.array(self.datamodule.names_of(index))}
+        if name == "boxes" and hasattr(self.datamodule, "corners_of"):
+            found["corners"] = self.datamodule.corners_of(values, index)
+        return found
 
     @property
     def _options(self) -> Any:

@@ -188,3 +188,35 @@ data:
     cli = train.main(["fit", f"--config={config}", *more, "--trainer.accelerator=cpu"])
     assert cli.model.num_classes == 2
     assert cli.trainer.callback_metrics["val/iou"].isfinite()
+
+    run = tmp_path / "mine" / "version_0"
+    train.main(["predict", f"--config={run}/config.yaml", f"--ckpt_path={run}/checkpoints/last.ckpt"])
+    with np.load(tmp_path / "mine" / "version_1" / "masks.npz") as file:
+        found = dict(file)
+    assert found["class_names"].tolist() == ["background", "thing"]
+    data = cli.datamodule
+    for name, mask in zip(found["names"], found["labels"], strict=True):
+        position = data.listing.files.names.index(name)
+        assert np.array_equal(mask, data.tensors["test"][1][position])
+
+
+def test_boxes_of_a_users_pictures_are_predicted_in_their_pixels(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    rows = ["image_name,x0,y0,x1,y1"]
+    for number in range(20):
+        Image.new("RGB", (60 + number, 40), (200, 200, 200)).save(tmp_path / "images" / f"{number}.png")
+        rows.append(f"{number}.png,{20 + number},5,{35 + number},25")
+    (tmp_path / "boxes.csv").write_text("\n".join(rows))
+    words = ["--model=LitBoxRegressor", "--model.backbone=ConvEncoder", "--model.frozen=false", "--data=BoxDataModule"]
+    words += [f"--data.path={tmp_path}/boxes.csv", f"--data.images={tmp_path}/images", "--data.image_size=32"]
+    words += [f"--data.cache_dir={tmp_path}/cache", "--data.batch_size=3", f"--trainer.default_root_dir={tmp_path}"]
+    words += ["--trainer.max_epochs=1", "--trainer.enable_progress_bar=false", "--trainer.accelerator=cpu"]
+    train.main(["fit", *words])
+    train.main(["predict", *words, "--ckpt_path=last"])
+    with np.load(tmp_path / "LitBoxRegressor" / "version_1" / "boxes.npz") as file:
+        found = dict(file)
+    assert found["names"].tolist()
+    for name, box, corners in zip(found["names"], found["boxes"], found["corners"], strict=True):
+        size = np.array([60 + int(name.partition(".")[0]), 40])
+        np.testing.assert_allclose(corners.reshape(2, 2).mean(0), box[:2] * size, rtol=1e-5)
+        np.testing.assert_allclose(corners[2:] - corners[:2], box[2:] * size, rtol=1e-4)

@@ -70,8 +70,32 @@ def as_fractions(corners: np.ndarray, sizes: np.ndarray, resize: str) -> np.ndar
         >>> as_fractions(np.array([[10.0, 0, 30, 20]]), np.array([[40, 20]]), "pad").tolist()
         [[0.5, 0.5, 0.5, 0.5]]
     """
-    sizes = sizes.astype(np.float64)
-    side = {"crop": sizes.min(1, keepdims=True), "pad": sizes.max(1, keepdims=True)}.get(resize, sizes)
-    shown = (corners.reshape(-1, 2, 2) - (sizes - side)[:, None] / 2) / side[:, None]  # (N, 4) -> (N, corner, x and y)
+    start, side = _shown(sizes, resize)
+    shown = (corners.reshape(-1, 2, 2) - start[:, None]) / side[:, None]  # (N, 4) -> (N, corner, x and y)
     shown = shown.clip(0, 1)
     return np.concatenate([shown.mean(1), shown[:, 1] - shown[:, 0]], 1)
+
+
+def as_corners(boxes: np.ndarray, sizes: np.ndarray, resize: str) -> np.ndarray:
+    """The way back: boxes (cx, cy, w, h) of the square picture as (x0, y0, x1, y1) in pixels of the original, (N, 4).
+
+    Args:
+        boxes: fractions, (N, 4).
+        sizes: (width, height) of each original.
+        resize: see `PictureFormat`.
+
+    Example:
+        >>> as_corners(np.array([[0.5, 0.5, 0.5, 0.5]]), np.array([[40, 20]]), "pad").tolist()
+        [[10.0, 0.0, 30.0, 20.0]]
+    """
+    start, side = _shown(sizes, resize)
+    centre, half = boxes[:, :2], boxes[:, 2:] / 2
+    return np.concatenate([start + (centre - half) * side, start + (centre + half) * side], 1)
+
+
+def _shown(sizes: np.ndarray, resize: str) -> tuple[np.ndarray, np.ndarray]:
+    """Upper left corner and sides, in pixels of the original, (N, 2) each, of what the square picture shows."""
+    sizes = sizes.astype(np.float64)
+    side = {"crop": sizes.min(1, keepdims=True), "pad": sizes.max(1, keepdims=True)}.get(resize, sizes)
+    side = np.broadcast_to(side, sizes.shape)
+    return (sizes - side) / 2, side

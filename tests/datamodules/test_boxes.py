@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -155,3 +156,18 @@ def test_pictures_that_the_table_does_not_name_are_left_out(folder: Path) -> Non
     data = boxes(folder, ["./a.png,0,0,10,10"])
     data.setup()
     assert data.table.names == ["a.png"]
+
+
+@pytest.mark.parametrize("resize", ["crop", "pad", "stretch"])
+def test_boxes_go_back_to_the_pixels_of_their_files(folder: Path, resize: str) -> None:
+    rows = [f"{number}.png,{30 + number},25,50,{40 + 2 * number}" for number in range(6)]
+    for number in range(6):
+        draw(folder / "pictures" / f"{number}.png", (80 + number, 70), (0, 0, 9, 9))
+    data = boxes(folder, rows, resize=resize, test_fraction=0.5)
+    data.setup()
+    for split in ("train", "test"):
+        index = data.splits[split]
+        corners = data.corners_of(data.split(split)[1], index)
+        table = {row.split(",")[0]: [float(value) for value in row.split(",")[1:]] for row in rows}
+        assert data.has_split(split)
+        np.testing.assert_allclose(corners, [table[name] for name in data.names_of(index)], atol=1e-4)
