@@ -1,5 +1,7 @@
 """Grid of images, their true masks and the predicted ones."""
 
+from collections.abc import Sequence
+
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from matplotlib import colormaps
@@ -21,7 +23,8 @@ class MaskGrid(SplitGrid):
     """Images, below them their true masks, and below those the predicted ones, a colour for each class.
 
     One picture of the train split, one of a split not trained on: validation, or test where there is no validation
-    split and in `test` itself. A split that is not there has no picture. Class 0 is black, pixels of no class are grey.
+    split and in `test` itself. A split that is not there has no picture. Classes have the colours of the data's
+    `class_colors`, else class 0 is black; pixels of no class are grey.
 
     Args:
         columns: images a row, at least 1.
@@ -46,11 +49,19 @@ class MaskGrid(SplitGrid):
         with evaluation_mode(module):
             probabilities = module.segment(x)  # type: ignore[operator]
         names = class_names(trainer, probabilities.shape[1])
-        return mask_grid(x, y, probabilities.argmax(1), names, self.columns, f"{split} split")
+        colors = getattr(getattr(trainer, "datamodule", None), "class_colors", ())
+        colors = colors if len(colors) == len(names) else ()
+        return mask_grid(x, y, probabilities.argmax(1), names, self.columns, f"{split} split", colors)
 
 
 def mask_grid(
-    x: Tensor, true: Tensor | None, predicted: Tensor, names: list[str], columns: int, title: str = ""
+    x: Tensor,
+    true: Tensor | None,
+    predicted: Tensor,
+    names: list[str],
+    columns: int,
+    title: str = "",
+    colors: Sequence[Sequence[int]] = (),
 ) -> Figure:
     """A figure of images and their masks.
 
@@ -61,6 +72,7 @@ def mask_grid(
         names: of the classes.
         columns: images a row.
         title: text above.
+        colors: (R, G, B), 0 .. 255, of each class; black and colours that are told apart by default.
 
     Example:
         >>> masks = torch.zeros(2, 8, 8, dtype=torch.int64)
@@ -68,29 +80,35 @@ def mask_grid(
         >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
         ['image', 'true', 'predicted']
     """
+    table = torch.tensor(colors)[: len(names)] / 255 if colors else _colors(len(names))
     shown = {"image": x.float().cpu().expand(-1, 3, -1, -1)}
     if true is not None:
-        shown["true"] = colored(true, len(names))
-    shown["predicted"] = colored(predicted, len(names))
+        shown["true"] = colored(true, table)
+    shown["predicted"] = colored(predicted, table)
     figure = image_grid(*in_groups(shown, columns), title, inches=1.1)
-    colors = _colors(len(names)).tolist()
-    handles = [Patch(color=color, label=name) for color, name in zip(colors, names, strict=True)][:_SHOWN]
+    handles = [
+        Patch(facecolor=color, edgecolor="gray", label=name) for color, name in zip(table.tolist(), names, strict=True)
+    ]
+    handles = handles[:_SHOWN]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(6, len(handles)), fontsize=7, frameon=False)
     return figure
 
 
-def colored(masks: Tensor, num_classes: int) -> Tensor:
+def colored(masks: Tensor, table: Tensor) -> Tensor:
     """Masks of class indices, (N, H, W), as images (N, 3, H, W) in [0, 1]; what is no class is grey.
 
+    Args:
+        masks: class indices.
+        table: (R, G, B) in [0, 1] of each class, (K, 3).
+
     Example:
-        >>> colored(torch.tensor([[[0, 255]]]), 2)[0, :, 0].T
+        >>> colored(torch.tensor([[[0, 255]]]), torch.zeros(2, 3))[0, :, 0].T
         tensor([[0.0000, 0.0000, 0.0000],
                 [0.5000, 0.5000, 0.5000]])
     """
-    table = torch.cat([_colors(num_classes), torch.tensor([_IGNORED])])
     index = masks.cpu().long()
-    index = torch.where((index >= 0) & (index < num_classes), index, num_classes)
-    return table[index].permute(0, 3, 1, 2)  # (N, H, W, 3) -> (N, 3, H, W)
+    index = torch.where((index >= 0) & (index < len(table)), index, len(table))
+    return torch.cat([table, torch.tensor([_IGNORED])])[index].permute(0, 3, 1, 2)  # (N, H, W, 3) -> (N, 3, H, W)
 
 
 def _colors(num_classes: int) -> Tensor:

@@ -94,6 +94,7 @@ class MaskDataModule(PlacesDataModule):
             raise ValueError(f"test_fraction must be in [0, 1), got {test_fraction}: use 0 for no test split")
         names, colors, self.num_classes = _classes(class_colors, num_classes, class_names)
         self.class_names = names
+        self.class_colors = colors[: self.num_classes]  # without the one of no class
         self.test_fraction = test_fraction
         self.format = PictureFormat(image_size, channels, resize, background)
         self.mask_format = MaskFormat(image_size, 1, resize, background, colors=colors, num_classes=self.num_classes)

@@ -71,8 +71,10 @@ def measure_masks(model: Any, reference: Reference) -> dict[str, Estimate]:
 
     Returns:
         "mask_iou": mean over classes of their pixels' intersection over union, counted over all images, with the error
-        of a jackknife over 20 blocks of images. "pixel_accuracy": share of an image's pixels whose class is right, a
-        mean over images in which a pixel counts.
+        of a jackknife over at most 20 blocks of images; "mask_iou_0", "mask_iou_1", ...: of each class that is there.
+        "pixel_accuracy": share of an image's pixels whose class is right, a mean over images in which a pixel counts.
+        "mask_iou_of_commonest" and "pixel_accuracy_of_commonest": what the commonest class of the training masks would
+        have, whatever the image shows.
 
     Raises:
         ValueError: the data's labels are no masks, or none of their pixels counts.
@@ -88,20 +90,37 @@ def measure_masks(model: Any, reference: Reference) -> dict[str, Estimate]:
     true = reference.test_labels
     if true.ndim != 3:
         raise ValueError("the labels of these data are no masks")
-    counts, accuracies = [], []
-    for rows in torch.arange(len(true)).split(_CHUNK):
-        probabilities = in_parts(model.segment, reference.floats("test", rows))
-        counts.append(_counts(probabilities.argmax(1), true[rows].long(), probabilities.shape[1]))
-        accuracies.append(_accuracies(probabilities.argmax(1), true[rows].long()))
-    by_image = torch.cat(counts)  # (N, 2, K)
-    blocks = torch.stack([block.sum(0) for block in by_image.tensor_split(min(_BLOCKS, len(by_image)))])
-    left_out = torch.stack([_mean_iou(blocks.sum(0) - block) for block in blocks])
-    n = len(left_out)
-    error = float(((n - 1) / n * (left_out - left_out.mean()).square().sum()).sqrt()) if n > 1 else None
     if not (true != _NO_CLASS).any():
         raise ValueError("no pixel of the test masks is of a class")
-    value = float(_mean_iou(blocks.sum(0)))
-    return {"mask_iou": Estimate(value, error, len(true)), "pixel_accuracy": mean_estimate(torch.cat(accuracies))}
+    commonest = int(reference.train_labels.flatten().bincount(minlength=_NO_CLASS)[:_NO_CLASS].argmax())
+    counts, accuracies, always, always_right = [], [], [], []
+    for rows in torch.arange(len(true)).split(_CHUNK):
+        probabilities = in_parts(model.segment, reference.floats("test", rows))
+        found, theirs = probabilities.argmax(1), true[rows].long()
+        same = torch.full_like(theirs, commonest)
+        counts.append(_counts(found, theirs, probabilities.shape[1]))
+        always.append(_counts(same, theirs, probabilities.shape[1]))
+        accuracies.append(_accuracies(found, theirs))
+        always_right.append(_accuracies(same, theirs))
+    by_image = torch.cat(counts)  # (N, 2, K)
+    figures = {"mask_iou": _jackknifed(by_image)}
+    for label in by_image[:, 1].sum(0).nonzero().flatten().tolist():
+        figures[f"mask_iou_{label}"] = _jackknifed(by_image[:, :, [label]])
+    return figures | {
+        "pixel_accuracy": mean_estimate(torch.cat(accuracies)),
+        "mask_iou_of_commonest": _jackknifed(torch.cat(always)),
+        "pixel_accuracy_of_commonest": mean_estimate(torch.cat(always_right)),
+    }
+
+
+def _jackknifed(by_image: Tensor) -> Estimate:
+    """The mean IoU of counts (N, 2, K), with a jackknife's error over blocks of images."""
+    blocks = torch.stack([block.sum(0) for block in by_image.tensor_split(min(_BLOCKS, len(by_image)))])
+    left_out = torch.stack([_mean_iou(blocks.sum(0) - block) for block in blocks])
+    left_out = left_out[left_out.isfinite()]  # a class may be in one block alone
+    n = len(left_out)
+    error = float(((n - 1) / n * (left_out - left_out.mean()).square().sum()).sqrt()) if n > 1 else None
+    return Estimate(float(_mean_iou(blocks.sum(0))), error, len(by_image))
 
 
 def _counts(predicted: Tensor, true: Tensor, num_classes: int) -> Tensor:

@@ -24,6 +24,7 @@ class Reference:
         class_names: K names; () for data without classes, which have no classifier.
         classifier: has `encode(x)` and `classify(x)`; None where there is none.
         pixel_classes: names of the classes of pixels, where the labels are masks.
+        class_colors: (R, G, B), 0 .. 255, of each of them, where the data name colours.
 
     Example:
         >>> images, labels = torch.rand(4, 1, 8, 8), torch.tensor([0, 1, 0, 1])
@@ -38,6 +39,7 @@ class Reference:
     class_names: tuple[str, ...] = ()
     classifier: Any = None
     pixel_classes: tuple[str, ...] = ()
+    class_colors: tuple[tuple[int, int, int], ...] = ()
     _seen: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def floats(self, split: str, rows: Tensor | None = None) -> Tensor:

@@ -80,7 +80,8 @@ MASKS = _paragraphs(
     """
     For each class, the pixels that its mask and the prediction share over those that either has, counted over all test
     images; the mean is over classes, so that a rare class counts as much as the background. The error is a jackknife's
-    over 20 blocks of images. The share of right pixels is a mean over images.
+    over at most 20 blocks of images. The share of right pixels is a mean over images. Beside them is what a model would
+    have that gives every pixel the commonest class of the training masks.
 
     What they miss: where the background fills most of an image, a model that sees nothing has most pixels right.
     """

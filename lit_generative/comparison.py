@@ -164,7 +164,8 @@ def _reference(data: Any, checkpoint: Path | None) -> Reference:
     classifier = load_classifier(str(checkpoint)) if checkpoint else None
     test, test_labels = data.split("test")
     of_pixels = () if names else tuple(data.class_names)
-    return Reference(images, labels, test, test_labels, names, classifier, of_pixels)
+    colors = tuple(getattr(data, "class_colors", ()))
+    return Reference(images, labels, test, test_labels, names, classifier, of_pixels, colors)
 
 
 def _fitting(asked: Mapping[str, int], reference: Reference) -> Sizes:

@@ -66,7 +66,13 @@ _BOXES = [
     Column("iou_of_mean", "Mean IoU of the mean training box", 3),
     Column("found", "IoU of 0.5 or more ↑", 1, True),
 ]
-_MASKS = [Column("mask_iou", "Mean IoU of the classes ↑", 3), Column("pixel_accuracy", "Pixels right ↑", 1, True)]
+_MASKS = [
+    Column("mask_iou", "Mean IoU of the classes ↑", 3),
+    Column("mask_iou_of_commonest", "Mean IoU of the commonest class everywhere", 3),
+    Column("pixel_accuracy", "Pixels right ↑", 1, True),
+    Column("pixel_accuracy_of_commonest", "Pixels right, the commonest class everywhere", 1, True),
+]
+_MOST_CLASSES = 20  # of masks, in a table
 _LIKELIHOOD = [
     Column("log_likelihood", "Log-likelihood, nats per image ↑"),
     Column("method", "How"),
@@ -209,9 +215,18 @@ def _masks(measured: Sequence[Measured], beside: Beside, reference: Reference, s
             found = in_parts(one.run.model.segment, x)  # type: ignore[arg-type]
         names = list(reference.pixel_classes) or [str(label) for label in range(found.shape[1])]
         caption = f"{one.run.name}: test images, their masks, and the predicted ones."
-        pictures.append(_picture(mask_grid(x, y, found.argmax(1), names, _PLACES // 2), caption))
+        figure = mask_grid(x, y, found.argmax(1), names, _PLACES // 2, colors=reference.class_colors)
+        pictures.append(_picture(figure, caption))
     rows = [(one.run.name, False, one.figures) for one in makers]
-    return Section("Masks", words.MASKS, [Table(_MASKS, rows)], pictures)
+    named = dict(enumerate(reference.pixel_classes))
+    seen = sorted({int(key) for one in makers for key in _classes_of(one)})[:_MOST_CLASSES]
+    columns = [Column(f"mask_iou_{label}", f"IoU of {named.get(label, label)} ↑", 3) for label in seen]
+    return Section("Masks", words.MASKS, [Table(_MASKS, rows), Table(columns, rows)], pictures)
+
+
+def _classes_of(one: Measured) -> list[str]:
+    parts = (key.removeprefix("mask_iou_") for key in one.figures if key.startswith("mask_iou_"))
+    return [part for part in parts if part.isdigit()]
 
 
 def _how(one: Measured) -> dict[str, Any]:

@@ -60,7 +60,10 @@ def test_one_command_each(name: str, fake_data: Path, tmp_path: Path) -> None:
     figures = json.loads((tmp_path / "report" / "report.json").read_text())["models"][0]["figures"]
     measured = figures["iou" if name == "boxes" else "mask_iou"]["value"]
     assert measured == pytest.approx(float(cli.trainer.callback_metrics["test/iou"]), abs=1e-5)
-    assert set(figures) == ({"iou", "found", "iou_of_mean"} if name == "boxes" else {"mask_iou", "pixel_accuracy"})
+    alone = {"boxes": {"iou", "found", "iou_of_mean"}, "masks": {"mask_iou", "pixel_accuracy"}}
+    there = np.unique(found["labels"]) if name == "masks" else []
+    alone["masks"] |= {f"{figure}_of_commonest" for figure in alone["masks"]} | {f"mask_iou_{k}" for k in there}
+    assert set(figures) == alone[name]
     page = (tmp_path / "report" / "report.html").read_text()
     assert f"<h2>{name.capitalize()}</h2>" in page or name.capitalize() in page
 
@@ -109,11 +112,20 @@ def test_boxes_are_drawn_where_they_are() -> None:
 def test_masks_are_drawn_in_colours_that_are_told_apart() -> None:
     masks = torch.arange(12).view(1, 3, 4)
     masks[0, 2, 3] = 255
-    pixels = colored(masks, 11).permute(0, 2, 3, 1).reshape(12, 3)
-    assert len({tuple(color) for color in pixels.tolist()}) == 12
-    assert pixels[0].tolist() == [0, 0, 0]
     figure = mask_grid(torch.rand(1, 1, 3, 4), masks, masks, list("abcdefghijk"), columns=2)
     assert len(figure.legends[0].get_texts()) == 11
+    table = torch.tensor([patch.get_facecolor()[:3] for patch in figure.legends[0].get_patches()])
+    pixels = colored(masks, table).permute(0, 2, 3, 1).reshape(12, 3)
+    assert len({tuple(color) for color in pixels.tolist()}) == 12
+    assert pixels[0].tolist() == [0, 0, 0]
+
+
+def test_masks_have_the_colours_that_the_user_named() -> None:
+    masks = torch.tensor([[[0, 1]]])
+    figure = mask_grid(torch.zeros(1, 3, 1, 2), masks, masks, ["sky", "road"], 2, colors=[(0, 0, 255), (255, 0, 0)])
+    drawn = torch.tensor(figure.axes[0].get_images()[0].get_array())  # three rows of a picture and a white line
+    assert drawn[2, [0, 1]].tolist() == drawn[4, [0, 1]].tolist() == [[0, 0, 1], [1, 0, 0]]
+    assert [patch.get_facecolor() for patch in figure.legends[0].get_patches()] == [(0, 0, 1, 1), (1, 0, 0, 1)]
 
 
 class _Fixed:
@@ -151,6 +163,10 @@ def test_measures_of_boxes_and_masks_by_hand() -> None:
     # class 0: 11 of 13 pixels; class 1: 2 of 4; class 2 is nowhere, and the pixel of no class does not count
     assert measured["mask_iou"].value == pytest.approx((11 / 13 + 2 / 4) / 2)
     assert measured["pixel_accuracy"].value == pytest.approx((3 / 4 + 1 + 3 / 4 + 1) / 4)
+    assert measured["mask_iou_0"].value == pytest.approx(11 / 13)
+    assert measured["mask_iou_1"].value == pytest.approx(2 / 4)
+    assert measured["mask_iou_of_commonest"].value == pytest.approx((12 / 15 + 0) / 2)
+    assert measured["pixel_accuracy_of_commonest"].value == pytest.approx((2 / 4 + 2 / 3 + 1 + 1) / 4)
     with pytest.raises(ValueError, match="the labels of these data are no boxes"):
         measure_boxes(_Fixed(whole), Reference(images, masks, images, masks))
     with pytest.raises(ValueError, match="the labels of these data are no masks"):
