@@ -10,7 +10,7 @@ import torch
 from callbacks.evaluation_mode import evaluation_mode
 from callbacks.image_grid import image_grid
 from callbacks.picture import write_png
-from callbacks.verbs import Samples, is_conditional
+from callbacks.verbs import Classifies, Encodes, Locates, Reconstructs, Samples, Segments, is_conditional
 from exporting.graphs import graph_of
 from exporting.weights import versions
 from lit_models.exported import WEIGHTS
@@ -31,6 +31,10 @@ _FIGURES = (
     ("knn", "10 nearest neighbours among the codes", 100, 1, "%"),
     ("active_units", "active units of the code", 1, 0, ""),
     ("log_likelihood", "log-likelihood, nats an image", 1, 1, ""),
+    ("iou", "mean intersection over union of boxes", 1, 3, ""),
+    ("found", "boxes with an intersection over union of 0.5 or more", 100, 1, "%"),
+    ("mask_iou", "mean intersection over union of the classes of pixels", 1, 3, ""),
+    ("pixel_accuracy", "pixels of the right class", 100, 1, "%"),
 )
 
 
@@ -128,9 +132,10 @@ def model_card(
         "## Use\n",
     ]
     if WEIGHTS in files:
+        uses = "".join(f"{line}\n" for line in _uses(model))
         parts.append(
             "```python\nfrom lit_models import load_model\n\n"
-            'model = load_model("FOLDER")  # this one, or hf://OWNER/NAME\n```\n'
+            f'model = load_model("FOLDER")  # this one, or hf://OWNER/NAME\n{uses}```\n'
         )
     if graphs:
         parts.append("Graphs, for programs without this project; every random number is an input:\n")
@@ -181,4 +186,23 @@ def _in_and_out(model: Any) -> str:
     if shape is None:
         return f"Inputs are float32, (N, {', '.join(map(str, model.input_shape))}).\n"
     labels = f" Labels y are whole numbers, (N,), in 0..{model.num_classes - 1}." if is_conditional(model) else ""
-    return f"Images are float32 in [0, 1], (N, {', '.join(map(str, shape))}), going in and coming out.{labels}\n"
+    ways = ["going in"] * (not isinstance(model, Samples) or isinstance(model, (Encodes, Reconstructs)))
+    ways += ["coming out"] * isinstance(model, (Samples, Reconstructs))
+    return f"Images are float32 in [0, 1], (N, {', '.join(map(str, shape))}), {' and '.join(ways)}.{labels}\n"
+
+
+def _uses(model: Any) -> list[str]:
+    """Lines of Python, one for each of a model's answers."""
+    y = ", y" * is_conditional(model)
+    classes = getattr(model, "num_classes", 0)
+    answers = [
+        (Samples, f"images = model.sample(10{y})"),
+        (Reconstructs, f"seen = model.reconstruct(images{y})"),
+        (Encodes, f"codes = model.encode(images{y})"),
+        (Classifies, f"probabilities = model.classify(images)  # (N, {classes})"),
+        (Locates, "boxes = model.locate(images)  # (N, 4): (cx, cy, w, h) as fractions of width and height"),
+        (Segments, f"probabilities = model.segment(images)  # (N, {classes}, H, W), of each class for each pixel"),
+    ]
+    if getattr(model, "image_shape", None) is None or not getattr(model, "classifies", True):
+        return []  # a regression, or a model of codes
+    return [line for verb, line in answers if isinstance(model, verb)]

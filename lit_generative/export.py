@@ -19,8 +19,9 @@ from exporting.space import write_space
 from exporting.weights import write_weights
 from lit_generative.trained import TrainedRun, encoder_of, open_run
 from lit_models import load_model
-from lit_models.exported import ENCODER
+from lit_models.exported import ENCODER, is_exported, read_config
 from lit_models.extras import require_packages
+from lit_models.recipe import read_checkpoint
 from playground.abilities import Abilities
 from playground.encoded import EncodedClassifier
 
@@ -131,7 +132,7 @@ def _write(folder: Path, options: argparse.Namespace) -> list[str]:
     sha256 = run.sha256  # of a file that may be large: once
     figures = figures_of(Path(options.report), sha256)  # a bad report ends it before minutes of work
     model.settle()
-    class_names = _class_names(run.config)
+    class_names = _class_names(run)
     said: list[str] = []
     if "safetensors" in options.formats:
         facts = {"epochs": run.epochs, "class_names": class_names, "source_sha256": sha256}
@@ -168,9 +169,14 @@ def _write_card(run: TrainedRun, folder: Path, signatures: list[str], figures: l
     (folder / "README.md").write_text(card, encoding="utf-8")
 
 
-def _class_names(config: dict[str, Any]) -> list[str]:
-    """Of the data's class, where it has them for all data; those of a folder of pictures are the folder's."""
-    module, _, name = str(config.get("data", {}).get("class_path", "")).rpartition(".")
+def _class_names(run: TrainedRun) -> list[str]:
+    """Those that the run's data had, as the checkpoint or an exported folder keeps them; else of the data's class."""
+    if is_exported(run.checkpoint.parent):
+        return [str(one) for one in read_config(run.checkpoint.parent).get("class_names", [])]
+    for kept in read_checkpoint(run.checkpoint).values():
+        if isinstance(kept, dict) and kept.get("class_names"):
+            return [str(one) for one in kept["class_names"]]
+    module, _, name = str(run.config.get("data", {}).get("class_path", "")).rpartition(".")
     if module.split(".")[0] != "datamodules":
         return []
     return [str(one) for one in getattr(import_module(module), name).class_names]

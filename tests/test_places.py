@@ -13,7 +13,7 @@ from callbacks.box_grid import box_grid
 from callbacks.mask_grid import colored, mask_grid
 from evaluation.of_places import measure_boxes, measure_masks, overlap
 from evaluation.reference import Reference
-from lit_generative import report, train
+from lit_generative import export, report, train
 from lit_models import load_model
 from lit_models.networks import ConvEncoder
 
@@ -210,6 +210,11 @@ data:
     with np.load(tmp_path / "mine" / "version_1" / "masks.npz") as file:
         found = dict(file)
     assert found["class_names"].tolist() == ["background", "thing"]
+    export.main([str(run), f"--to={tmp_path}/exported", "--formats=safetensors"])
+    assert json.loads((tmp_path / "exported" / "config.json").read_text())["class_names"] == ["background", "thing"]
+    card = (tmp_path / "exported" / "README.md").read_text()
+    assert "(N, 3, 32, 32), going in.\n" in card
+    assert "probabilities = model.segment(images)  # (N, 2, H, W)" in card
     data = cli.datamodule
     for name, mask in zip(found["names"], found["labels"], strict=True):
         position = data.listing.files.names.index(name)
