@@ -1,8 +1,11 @@
 """The command line behind train.py: Lightning's, with linked shapes, run folders and checkpoints."""
 
+import inspect
 import json
 import sys
 import warnings
+from contextlib import redirect_stderr
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,7 @@ from lit_generative import config_types  # noqa: F401  # read at import
 from lit_generative.configs import config_names, with_paths
 from lit_generative.precision import preferred_precision
 from lit_generative.runs import SaveConfig, check_experiment, find_checkpoint, root_folder, take_run_folder, version_of
+from lit_generative.suggestions import did_you_mean
 from lit_models import __version__, networks
 from lit_models.loading import check_fits
 from lit_models.recipe import read_checkpoint
@@ -34,6 +38,7 @@ from lit_models.recipe import read_checkpoint
 _ENOUGH = ("-c", "--config", "--model", "--data", "--print_config", "-h", "--help")
 # an error shows it first, so it does not list each of the options, which are in --help
 _USAGE = "%(prog)s [--config CONFIG] [--model MODEL] [--data DATA] [any other option: see --help]"
+_OPTIONS = ("config", "model", "data", "experiment", "prefer_bf16", "seed_everything", "ckpt_path", "print_config")
 # what slows training down, given back to Lightning's own defaults
 _BAREBONES = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary", "log_every_n_steps")
 # batches between two drawings of the progress bar, which cost as much as a small model's step
@@ -83,12 +88,16 @@ class GenerativeCLI(LightningCLI):
                 word.startswith(_ENOUGH) or ".help" in word for word in words
             ):
                 parser.error(_shortest_way())
+            said = StringIO()
             try:
-                self.config = parser.parse_args(words)
+                with redirect_stderr(said):
+                    self.config = parser.parse_args(words)
             except SystemExit as end:
                 if end.code:
-                    print(_known_names(), file=sys.stderr)
+                    said = StringIO(_with_names(said.getvalue()))
                 raise
+            finally:
+                print(said.getvalue(), end="", file=sys.stderr)
         else:
             super().parse_arguments(parser, args)
         config = self.config[self.config.subcommand]
@@ -326,7 +335,8 @@ def run(args: ArgsType = None) -> GenerativeCLI:
             load_from_checkpoint_support=False,
             seed_everything_default=0,
             trainer_defaults={"default_root_dir": "runs", "num_sanity_val_steps": 0},
-            parser_kwargs={"version": __version__} | {key: {"usage": _USAGE} for key in command_line.subcommands()},
+            parser_kwargs={"version": __version__, "allow_abbrev": False}
+            | {key: {"usage": _USAGE} for key in command_line.subcommands()},
             args=words,
         )
     if torch.distributed.is_available() and torch.distributed.is_initialized():
@@ -368,16 +378,25 @@ def _check_epochs(checkpoint: str, max_epochs: int) -> None:
         )
 
 
-def _known_names() -> str:
+def _with_names(error: str) -> str:
+    """The parser's error with the names that there are: those near the unknown one, else all of them before it."""
     rooms = {"model": lit_models, "data": datamodules, "trainer.callbacks": callbacks}
     kinds = LightningModule, LightningDataModule, Callback, networks.Encoder, networks.Decoder
-    lines = []
+    lines: list[str] = []
+    classes: list[type] = []
     for key, room in [*rooms.items(), ("model's networks, such as --model.encoder", networks)]:
         found = {name: getattr(room, name) for name in room.__all__}
-        names = [name for name, value in found.items() if isinstance(value, type) and issubclass(value, kinds)]
-        lines.append(f"--{key}: {', '.join(names)}" + (f". Options of one: --{key}.help NAME" if key in rooms else ""))
+        ours = {name: one for name, one in found.items() if isinstance(one, type) and issubclass(one, kinds)}
+        classes += ours.values()
+        more = f". Options of one: --{key}.help NAME" if key in rooms else ""
+        lines.append(f"--{key}: {', '.join(ours)}{more}")
     lines.append(f"configs/: {', '.join(config_names())}")
-    return "\n".join(lines)
+    options = [f"trainer.{name}" for name in inspect.signature(Trainer).parameters]
+    options += [*_OPTIONS, *GenerativeCLI.subcommands()]
+    near = did_you_mean(error, [*options, *config_names(), *(one.__name__ for one in classes)], classes)
+    if near:
+        return f"{error.rstrip()}\n{near} Options of a model or data: --model.help NAME, --data.help NAME\n"
+    return "\n".join([*lines, error.rstrip(), ""])
 
 
 def _loggers(folder: Path) -> list[Logger]:

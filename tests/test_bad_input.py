@@ -279,11 +279,18 @@ OPTIONS: list[tuple[list[str], type[BaseException], str]] = [
     (["--model=LitVAE", *DIGITS, "--model.likelihood=poisson"], SystemExit, "bernoulli.*gaussian"),
     (["--model=LitRBM", *DIGITS, "--model.learning=pcd"], SystemExit, "cd.*exact"),
     # unknown names, and where the known ones are listed
-    (["--model=LitVAE", *DIGITS, "--model.latent_dims=2"], SystemExit, "latent_dims.*--model.help NAME"),
-    (["--model=LitVEA", *DIGITS], SystemExit, "LitVEA.*--model: .*LitVAE"),
-    (["--model=LitVAE", "--data=DigitDataModule"], SystemExit, "(?s)DigitDataModule.*--data: .*DigitsDataModule"),
-    (["--model=LitVAE", *DIGITS, "--trainer.callbacks+=SampelGrid"], SystemExit, "SampelGrid.*SampleGrid"),
-    (["--model=LitVAE", *DIGITS, "--trainer.max_epoks=3"], SystemExit, "trainer.max_epoks.*--help|--help.*max_epoks"),
+    (
+        ["--model=LitVAE", *DIGITS, "--model.latent_dims=2"],
+        SystemExit,
+        "latent_dims.*did you mean latent_dim[?].*--model.help NAME",
+    ),
+    (["--model=Nothing", *DIGITS], SystemExit, "--model: .*LitVAE.*Expected a dot import path string: Nothing"),
+    (["--model=LitVEA", *DIGITS], SystemExit, "LitVEA.*did you mean LitVAE[?]"),
+    (["--model=LitVAE", "--data=DigitDataModule"], SystemExit, "DigitDataModule.*did you mean DigitsDataModule"),
+    (["--model=LitVAE", *DIGITS, "--trainer.callbacks+=SampelGrid"], SystemExit, "SampelGrid.*did you mean SampleGrid"),
+    (["--model=LitVAE", *DIGITS, "--trainer.max_epoks=3"], SystemExit, "max_epoks.*did you mean trainer.max_epochs"),
+    (["--model=LitVAE", *DIGITS, "--trainer.max_epoch=3"], SystemExit, "max_epoch.*did you mean trainer.max_epochs"),
+    (["--config=box_faces"], SystemExit, "box_faces.*did you mean boxes_faces"),
     # flags that have no effect on a model that steps its optimizers itself
     (
         ["--model=LitGAN", *DIGITS, "--trainer.gradient_clip_val=0.5"],

@@ -298,7 +298,7 @@ def test_pictures_leave_no_trace_in_the_weights(tmp_path: Path) -> None:
         (["fit", "--config=nowhere.yaml"], "nowhere.yaml"),
         (["train"], "'fit', 'validate', 'test', 'predict'"),
         # a class that is not there: those that are
-        (["fit", "--model=LitVEA", "--data=DigitsDataModule"], "--model: LitAutoencoder"),
+        (["fit", "--model=Nothing", "--data=DigitsDataModule"], "--model: LitAutoencoder"),
         (
             ["fit", "--model=LitVAE", "--data=NoSuchData"],
             "--data: BoxDataModule, BreastCancerDataModule, CIFAR10DataModule, CSVDataModule, C",
