@@ -4,7 +4,7 @@ import inspect
 import json
 import sys
 import warnings
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from callbacks.hparams_page import HParamsPage, page_settings
 from datamodules.loader import BatchLoader
 from lit_generative import config_types  # noqa: F401  # read at import
 from lit_generative.configs import config_names, with_paths
+from lit_generative.help_text import shortened
 from lit_generative.precision import preferred_precision
 from lit_generative.runs import SaveConfig, check_experiment, find_checkpoint, root_folder, take_run_folder, version_of
 from lit_generative.suggestions import did_you_mean
@@ -88,16 +89,7 @@ class GenerativeCLI(LightningCLI):
                 word.startswith(_ENOUGH) or ".help" in word for word in words
             ):
                 parser.error(_shortest_way())
-            said = StringIO()
-            try:
-                with redirect_stderr(said):
-                    self.config = parser.parse_args(words)
-            except SystemExit as end:
-                if end.code:
-                    said = StringIO(_with_names(said.getvalue()))
-                raise
-            finally:
-                print(said.getvalue(), end="", file=sys.stderr)
+            self.config = _parse(parser, words)
         else:
             super().parse_arguments(parser, args)
         config = self.config[self.config.subcommand]
@@ -376,6 +368,21 @@ def _check_epochs(checkpoint: str, max_epochs: int) -> None:
             f"{checkpoint} is of epoch {done}, and --trainer.max_epochs is {max_epochs}: nothing is left to train; "
             f"pass more than {done} to go on"
         )
+
+
+def _parse(parser: LightningArgumentParser, words: list[str]) -> Any:
+    """What the words say; help is printed without long lists, an error with the names that there are."""
+    shown, said = StringIO(), StringIO()
+    failed = False
+    try:
+        with redirect_stdout(shown), redirect_stderr(said):
+            return parser.parse_args(words)
+    except SystemExit as end:
+        failed = bool(end.code)
+        raise
+    finally:
+        print(shortened(shown.getvalue()), end="")
+        print(_with_names(said.getvalue()) if failed else said.getvalue(), end="", file=sys.stderr)
 
 
 def _with_names(error: str) -> str:

@@ -42,6 +42,16 @@ def test_version_and_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert lit_models.__version__ in capsys.readouterr().out
 
 
+def test_help_can_be_read(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without the names of the hundreds of torch's modules that an augmentation may be."""
+    with pytest.raises(SystemExit) as end:
+        train.main(["fit", "--data.help=MaskDataModule"])
+    assert end.value.code == 0
+    said = capsys.readouterr().out
+    assert "--data.class_colors" in said
+    assert len(said.splitlines()) < 100
+
+
 def test_a_config_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     known = str(CONFIGS / "quickstart.yaml")
     for words in (["--config", "quickstart"], ["--config=quickstart"], ["-c", "quickstart"]):

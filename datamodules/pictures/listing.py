@@ -208,7 +208,10 @@ def _first_folder(name: str) -> str:
 def _existing(data_dir: str | Path, argument: str) -> Path:
     path = Path(data_dir).expanduser()
     if not path.exists():
-        raise FileNotFoundError(f"{argument}={str(data_dir)!r}: there is no such folder or zip: correct the path")
+        here = "" if path.is_absolute() else f" in {Path.cwd()}"
+        raise FileNotFoundError(
+            f"{argument}={str(data_dir)!r}: there is no such folder or zip{here}: correct the path, --data.{argument}"
+        )
     return path.resolve()
 
 
