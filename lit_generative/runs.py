@@ -177,9 +177,3 @@ class SaveConfig(SaveConfigCallback):
         self.parser.save(
             self.config, self.folder / self.config_filename, skip_none=False, skip_validation=True, overwrite=True
         )
-
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Leave no empty folder where the data were refused before anything was written."""
-        folder = Path(trainer.default_root_dir)
-        if trainer.is_global_zero and version_of(folder) is not None and folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()

@@ -380,14 +380,6 @@ def test_images_that_are_not_numbers(model: str, tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*/*/checkpoints/*"))
 
 
-def test_refused_data_leave_no_empty_folder(tmp_path: Path) -> None:
-    words = ["--model=LitVAE", "--data=MNISTDataModule", f"--data.data_dir={tmp_path}/nowhere", "--data.download=false"]
-    words += ["--trainer.max_epochs=1", f"--trainer.default_root_dir={tmp_path}", "--trainer.accelerator=cpu"]
-    with pytest.raises(FileNotFoundError, match="data_dir"):
-        train.main(["fit", *words])
-    assert not list(tmp_path.glob("*/*"))
-
-
 def test_images_of_one_value(tmp_path: Path) -> None:
     for name in ("train", "t10k"):
         write_idx(tmp_path / "MNIST/raw" / f"{name}-images-idx3-ubyte", np.full((40, 28, 28), 9))
