@@ -1,6 +1,5 @@
 """The command line behind train.py: Lightning's, with linked shapes, run folders and checkpoints."""
 
-import inspect
 import json
 import sys
 import warnings
@@ -19,9 +18,6 @@ from lightning.pytorch.plugins import CheckpointIO
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 
 # Imported for their classes, which configs may then name without a module path.
-import callbacks
-import datamodules
-import lit_models
 from callbacks import AtomicCheckpointIO, RunCheckpoint, SaveOnInterrupt, run_folder
 from callbacks.hparams_page import HParamsPage, page_settings
 from datamodules.loader import BatchLoader
@@ -30,8 +26,8 @@ from lit_generative.configs import config_names, with_paths
 from lit_generative.help_text import shortened
 from lit_generative.precision import preferred_precision
 from lit_generative.runs import SaveConfig, check_experiment, find_checkpoint, root_folder, take_run_folder, version_of
-from lit_generative.suggestions import did_you_mean
-from lit_models import __version__, networks
+from lit_generative.suggestions import with_names
+from lit_models import __version__
 from lit_models.loading import check_fits
 from lit_models.recipe import read_checkpoint
 
@@ -191,8 +187,9 @@ class GenerativeCLI(LightningCLI):
         if meant and len(given) == len(labels):
             arrays["labels"] = torch.cat(labels).cpu().numpy()
         names = getattr(self.datamodule, "class_names", ())
-        if name == "masks" or (name == "probabilities" and len(names) == arrays[name].shape[1]):
-            arrays["class_names"] = np.array(names)  # of the columns
+        of_columns = name == "probabilities" and len(names) == arrays[name].shape[1]
+        if names and (of_columns or name == "masks"):
+            arrays["class_names"] = np.array(names)
         arrays |= self._of_pictures(name, values)
         rank = f"_rank{self.trainer.global_rank}" if self.trainer.world_size > 1 else ""
         path = run_folder(self.trainer) / f"{name}{rank}.npz"
@@ -382,28 +379,8 @@ def _parse(parser: LightningArgumentParser, words: list[str]) -> Any:
         raise
     finally:
         print(shortened(shown.getvalue()), end="")
-        print(_with_names(said.getvalue()) if failed else said.getvalue(), end="", file=sys.stderr)
-
-
-def _with_names(error: str) -> str:
-    """The parser's error with the names that there are: those near the unknown one, else all of them before it."""
-    rooms = {"model": lit_models, "data": datamodules, "trainer.callbacks": callbacks}
-    kinds = LightningModule, LightningDataModule, Callback, networks.Encoder, networks.Decoder
-    lines: list[str] = []
-    classes: list[type] = []
-    for key, room in [*rooms.items(), ("model's networks, such as --model.encoder", networks)]:
-        found = {name: getattr(room, name) for name in room.__all__}
-        ours = {name: one for name, one in found.items() if isinstance(one, type) and issubclass(one, kinds)}
-        classes += ours.values()
-        more = f". Options of one: --{key}.help NAME" if key in rooms else ""
-        lines.append(f"--{key}: {', '.join(ours)}{more}")
-    lines.append(f"configs/: {', '.join(config_names())}")
-    options = [f"trainer.{name}" for name in inspect.signature(Trainer).parameters]
-    options += [*_OPTIONS, *GenerativeCLI.subcommands()]
-    near = did_you_mean(error, [*options, *config_names(), *(one.__name__ for one in classes)], classes)
-    if near:
-        return f"{error.rstrip()}\n{near} Options of a model or data: --model.help NAME, --data.help NAME\n"
-    return "\n".join([*lines, error.rstrip(), ""])
+        options = [*_OPTIONS, *GenerativeCLI.subcommands()]
+        print(with_names(said.getvalue(), options) if failed else said.getvalue(), end="", file=sys.stderr)
 
 
 def _loggers(folder: Path) -> list[Logger]:
