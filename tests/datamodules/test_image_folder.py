@@ -257,4 +257,4 @@ def test_codes_of_pictures_without_classes_have_no_labels(tmp_path: Path) -> Non
     given = [word for word in words(tmp_path, tmp_path / "flat", "--model=LitVAE")[1:] if "max_epochs" not in word]
     train.main(["predict", *given])
     with np.load(next(tmp_path.rglob("codes.npz"))) as file:
-        assert list(file) == ["codes"]
+        assert list(file) == ["codes", "names"]
