@@ -2,6 +2,7 @@
 
 import base64
 import os
+import socket
 import time
 from collections.abc import Iterator
 from io import BytesIO
@@ -59,8 +60,15 @@ def address(models: list[Abilities], tmp_path_factory: pytest.TempPathFactory) -
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
         page = build_page([(model.name, model.model, model.examples) for model in models])
-        yield open_page(page, wait=False)
+        yield open_page(page, port=free_port(), wait=False)
         page.close()
+
+
+def free_port() -> int:
+    """One that no test beside this one is about to take, as the first free one from 7860 on may be."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
