@@ -80,16 +80,14 @@ def mask_grid(
         >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
         ['image', 'true', 'predicted']
     """
-    table = torch.tensor(colors)[: len(names)] / 255 if colors else _colors(len(names))
+    table = torch.tensor(colors) / 255 if colors else _colors(len(names))
     shown = {"image": x.float().cpu().expand(-1, 3, -1, -1)}
     if true is not None:
         shown["true"] = colored(true, table)
     shown["predicted"] = colored(predicted, table)
     figure = image_grid(*in_groups(shown, columns), title, inches=1.1)
-    handles = [
-        Patch(facecolor=color, edgecolor="gray", label=name) for color, name in zip(table.tolist(), names, strict=True)
-    ]
-    handles = handles[:_SHOWN]
+    named = list(zip(table.tolist(), names, strict=True))[:_SHOWN]
+    handles = [Patch(facecolor=color, edgecolor="gray", label=name) for color, name in named]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(6, len(handles)), fontsize=7, frameon=False)
     return figure
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from lightning.pytorch import LightningModule
 
+from lit_generative.options import add_trusted
 from lit_generative.trained import TrainedRun, encoder_of, open_data, open_run
 from lit_models import load_model
 from playground.encoded import EncodedClassifier
@@ -90,14 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--examples", help=".npz of test images instead: images, bytes (N, C, H, W), and labels")
     parser.add_argument("--port", type=int, help="port of the page (the first free one from 7860 on)")
     parser.add_argument("--browser", action="store_true", help="open the browser too")
-    parser.add_argument(
-        "--trusted",
-        action="extend",
-        nargs="+",
-        default=[],
-        metavar="MODULE",
-        help="module of yours that checkpoints may name",
-    )
+    add_trusted(parser, "module of yours that checkpoints may name")
     return parser
 
 

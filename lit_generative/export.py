@@ -17,11 +17,11 @@ from exporting.onnx_file import PACKAGES, write_onnx
 from exporting.pt2_file import write_pt2
 from exporting.space import write_space
 from exporting.weights import write_weights
+from lit_generative.options import add_trusted
 from lit_generative.trained import TrainedRun, encoder_of, open_run
 from lit_models import load_model
-from lit_models.exported import ENCODER, is_exported, read_config
+from lit_models.exported import ENCODER
 from lit_models.extras import require_packages
-from lit_models.recipe import read_checkpoint
 from playground.abilities import Abilities
 from playground.encoded import EncodedClassifier
 
@@ -76,9 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--verbs", nargs="+", help="what graphs are written of; all that the model has")
     parser.add_argument("--report", default="report/report.json", help="a report.json whose figures the card shows")
-    parser.add_argument(
-        "--trusted", action="extend", nargs="+", default=[], help="modules of your own that the checkpoint may name"
-    )
+    add_trusted(parser, "modules of your own that the checkpoint may name")
     parser.add_argument("--data_dir", help="of a space: where the data lie, if not where the run had them")
     parser.add_argument("--examples", help="of a space: .npz of test images instead, see demo.py")
     parser.add_argument("--push", metavar="OWNER/NAME", help="upload the folder to the Hugging Face Hub too")
@@ -170,12 +168,9 @@ def _write_card(run: TrainedRun, folder: Path, signatures: list[str], figures: l
 
 
 def _class_names(run: TrainedRun) -> list[str]:
-    """Those that the run's data had, as the checkpoint or an exported folder keeps them; else of the data's class."""
-    if is_exported(run.checkpoint.parent):
-        return [str(one) for one in read_config(run.checkpoint.parent).get("class_names", [])]
-    for kept in read_checkpoint(run.checkpoint).values():
-        if isinstance(kept, dict) and kept.get("class_names"):
-            return [str(one) for one in kept["class_names"]]
+    """Those that the run's data had, where they are kept; else of the data's class."""
+    if run.class_names:
+        return list(run.class_names)
     module, _, name = str(run.config.get("data", {}).get("class_path", "")).rpartition(".")
     if module.split(".")[0] != "datamodules":
         return []

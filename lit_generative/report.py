@@ -7,6 +7,7 @@ from pathlib import Path
 
 from evaluation.page import render_page
 from lit_generative.comparison import ERRORS, compare
+from lit_generative.options import add_trusted
 from lit_generative.report_data import plain_report
 from lit_generative.report_page import sections
 
@@ -78,14 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data_dir", help="where the data lie, if not where the runs had them")
     parser.add_argument("--classifier", help="checkpoint of a LitClassifier of these data; else one is trained once")
     parser.add_argument("--cache_dir", help="for the classifier, and for figures that do not depend on the models")
-    parser.add_argument(
-        "--trusted",
-        action="extend",
-        nargs="+",
-        default=[],
-        metavar="MODULE",
-        help="module of yours that checkpoints, and the data of exported runs, may name",
-    )
+    add_trusted(parser, "module of yours that checkpoints, and the data of exported runs, may name")
     for name, words in _HELP.items():
         parser.add_argument(f"--{name}", type=int, help=words)
     return parser

@@ -219,14 +219,12 @@ def _masks(measured: Sequence[Measured], beside: Beside, reference: Reference, s
         pictures.append(_picture(figure, caption))
     rows = [(one.run.name, False, one.figures) for one in makers]
     named = dict(enumerate(reference.pixel_classes))
-    seen = sorted({int(key) for one in makers for key in _classes_of(one)})[:_MOST_CLASSES]
-    columns = [Column(f"mask_iou_{label}", f"IoU of {named.get(label, label)} ↑", 3) for label in seen]
-    return Section("Masks", words.MASKS, [Table(_MASKS, rows), Table(columns, rows)], pictures)
-
-
-def _classes_of(one: Measured) -> list[str]:
-    parts = (key.removeprefix("mask_iou_") for key in one.figures if key.startswith("mask_iou_"))
-    return [part for part in parts if part.isdigit()]
+    columns = [
+        Column(f"mask_iou_{label}", f"IoU of {named.get(label, label)} ↑", 3)
+        for label in range(255)  # as a mask's pixels can tell apart
+        if any(f"mask_iou_{label}" in one.figures for one in makers)
+    ]
+    return Section("Masks", words.MASKS, [Table(_MASKS, rows), Table(columns[:_MOST_CLASSES], rows)], pictures)
 
 
 def _how(one: Measured) -> dict[str, Any]:

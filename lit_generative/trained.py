@@ -33,6 +33,7 @@ class TrainedRun:
         config: `config.yaml` as plain data; {} where the checkpoint lies alone.
         model: on the CPU, in eval mode, without gradients.
         trusted: modules whose classes its data may name, beside this project's; None for any, of a run of one's own.
+        class_names: those that its data had, where the checkpoint or the exported folder keeps them.
 
     Example:
         >>> TrainedRun("vae/version_0", Path("best.ckpt"), 20, {}, LightningModule()).name
@@ -45,6 +46,7 @@ class TrainedRun:
     config: dict[str, Any]
     model: LightningModule
     trusted: tuple[str, ...] | None = None
+    class_names: tuple[str, ...] = ()
 
     @property
     def sha256(self) -> str:
@@ -83,18 +85,22 @@ def open_run(path: str | Path, trusted: tuple[str, ...] = ()) -> TrainedRun:
     checkpoint = _checkpoint_in(path) if path.is_dir() else path
     folder = checkpoint.absolute().parent.parent
     model = load_model(checkpoint, trusted=trusted)
-    epochs = int(read_checkpoint(checkpoint).get("epoch", -1)) + 1
+    content = read_checkpoint(checkpoint)
+    epochs = int(content.get("epoch", -1)) + 1
+    kept = (state["class_names"] for state in content.values() if isinstance(state, dict) and state.get("class_names"))
+    names = tuple(map(str, next(kept, ())))  # of the data module
     alone = checkpoint.absolute().parent.name != "checkpoints"
     name = checkpoint.stem if alone else f"{folder.parent.name}/{folder.name}"
-    return TrainedRun(name, checkpoint, epochs, _config_in(folder), model)
+    return TrainedRun(name, checkpoint, epochs, _config_in(folder), model, class_names=names)
 
 
 def _open_exported(path: str | Path, trusted: tuple[str, ...]) -> TrainedRun:
     folder = fetch(str(path)) if str(path).startswith(HUB) else Path(path).resolve()
     name = str(path).removeprefix(HUB) if str(path).startswith(HUB) else folder.name
-    epochs = int(read_config(folder).get("epochs", 0))
+    facts = read_config(folder)
+    epochs, names = int(facts.get("epochs", 0)), tuple(map(str, facts.get("class_names", ())))
     model = load_model(folder, trusted=trusted)
-    return TrainedRun(name, folder / WEIGHTS, epochs, _config_in(folder), model, trusted)
+    return TrainedRun(name, folder / WEIGHTS, epochs, _config_in(folder), model, trusted, names)
 
 
 def _config_in(folder: Path) -> dict[str, Any]:
@@ -138,14 +144,14 @@ def open_data(run: TrainedRun, data_dir: str | None = None) -> LightningDataModu
     arguments = dict(settings.get("init_args") or {})
     if isinstance(arguments.get("augment"), list):
         del arguments["augment"]  # it changes training batches alone, and names classes of others
+    if "train_fraction" in arguments:
+        arguments["train_fraction"] = 1.0
+    if data_dir is not None:
+        arguments = _moved(arguments, data_dir)
     wanted = {"class_path": settings["class_path"], "init_args": arguments}
     modules = ("datamodules", "lit_models", *(run.trusted or ()))
     if run.trusted is not None:
         _check_named(wanted, modules)  # before anything is imported
-    if data_dir is not None:
-        wanted["init_args"] = arguments = _moved(arguments, data_dir)
-    if "train_fraction" in arguments:
-        arguments["train_fraction"] = 1.0
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--data", type=LightningDataModule)
     try:

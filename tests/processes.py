@@ -69,13 +69,17 @@ def fit_on_two(folder: Path, *words: str) -> str:
     return "".join([run.finish() for run in start_two(folder, *words)])
 
 
-def start_two(folder: Path, *words: str) -> list[Run]:
-    """Two processes of one `train.py fit`, as torchrun would start them."""
+def free_port() -> int:
+    """A port that no test beside this one is about to take, as the first free one from some number on may be."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        return int(free.getsockname()[1])
+
+
+def start_two(folder: Path, *words: str) -> list[Run]:
+    """Two processes of one `train.py fit`, as torchrun would start them."""
     words += ("--trainer.devices=2", "--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false")
-    where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_RUN_ID": "test"}
+    where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "TORCHELASTIC_RUN_ID": "test"}
     runs = []
     for rank in ("0", "1"):
         ranks = {"RANK": rank, "LOCAL_RANK": rank, "GROUP_RANK": "0", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}

@@ -3,7 +3,6 @@
 import ast
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from lit_generative import export
 from lit_generative.demo import open_for_page
 from lit_models import LitClassifier, LitLinear, LitProbe, LitVAE, load_model
 from playground.examples import read_examples
+from tests.processes import free_port
 from tests.test_demo import save_run
 
 pytest.importorskip("gradio", reason="the extra demo is not installed")
@@ -98,9 +98,7 @@ def test_a_model_without_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[st
 def test_the_folder_serves_its_page_without_the_project(tmp_path: Path) -> None:
     run = save_run(tmp_path / "vae/version_0", LitVAE((1, 28, 28), latent_dim=2), {"data": DIGITS})
     folder = space(run, tmp_path / "space")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | {"PORT": str(port)}
     with subprocess.Popen([sys.executable, str(folder / "app.py")], cwd=tmp_path, env=environment) as page:
         try:

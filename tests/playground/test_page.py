@@ -2,7 +2,6 @@
 
 import base64
 import os
-import socket
 import time
 from collections.abc import Iterator
 from io import BytesIO
@@ -22,6 +21,7 @@ from playground.examples import Examples
 from playground.pictures import to_picture
 from playground.rooms import CHAINS, MOMENTS, SAMPLE_COLUMNS, SAMPLES, WALK_STEPS
 from tests.playground.models import Finder, OnlySamples
+from tests.processes import free_port
 
 gr = pytest.importorskip("gradio", reason="the page needs the demo extra: uv run --extra demo pytest -m slow")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is in the dev group")
@@ -62,13 +62,6 @@ def address(models: list[Abilities], tmp_path_factory: pytest.TempPathFactory) -
         page = build_page([(model.name, model.model, model.examples) for model in models])
         yield open_page(page, port=free_port(), wait=False)
         page.close()
-
-
-def free_port() -> int:
-    """One that no test beside this one is about to take, as the first free one from 7860 on may be."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
