@@ -117,18 +117,13 @@ class Visit:
         self.page.fill(f"#{name} input", str(value))
 
 
-@pytest.fixture(scope="module")
-def visitor(browser: Any, address: str) -> Iterator[Visit]:
-    """One visitor for all tests; each sets the controls that it looks at."""
-    visitor = Visit(browser, address)
-    yield visitor
-    visitor.page.close()
-
-
 @pytest.fixture
-def visit(visitor: Visit) -> Iterator[Visit]:
-    yield visitor
-    assert visitor.said == []
+def visit(browser: Any, address: str) -> Iterator[Visit]:
+    """A visitor for each test, so that none finds what another has left on the page, whatever their order."""
+    visit = Visit(browser, address)
+    yield visit
+    visit.page.close()
+    assert visit.said == []
 
 
 def grid(model: Abilities, seed: int, label: int | None = None) -> Image.Image:
