@@ -45,7 +45,7 @@ def measure_reconstructions(model: Any, reference: Reference, seed: int = 0) -> 
         width = in_parts(model.encode, x[:2], y[:2]).shape[1]
         figures["pca_mse"] = mean_estimate(pca_errors(reference.train, reference.test, width))
     if reference.classifier is not None:
-        figures["reconstruction_fd"] = frechet_estimate(reference.look(restored)[0], reference.features, seed)
+        figures["reconstruction_fd"] = frechet_estimate(reference.features_of(restored), reference.features, seed)
     return figures
 
 

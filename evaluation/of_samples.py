@@ -69,7 +69,7 @@ def measure_samples(
         raise ValueError(
             "samples are measured in the features of a classifier, and there is none: give data with classes"
         )
-    features, labels = reference.look(images)
+    features, labels = reference.features_of(images), reference.classes_of(images)
     real = reference.features
     distance = frechet_estimate(features, real, seed)
     figures = {

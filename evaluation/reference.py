@@ -67,13 +67,16 @@ class Reference:
         """The classifier's features of all test images in random order, (M, D)."""
         if "features" not in self._seen:
             images, _ = self.draw("test", len(self.test), seed=0)
-            self._seen["features"] = self.look(images)[0]
+            self._seen["features"] = self.features_of(images)
         return self._seen["features"]
 
-    def look(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """The classifier's features, (N, D), and classes, (N,), of images (N, C, H, W) in [0, 1]."""
-        features = in_parts(self.classifier.encode, images)
-        return features, in_parts(self.classifier.classify, images).argmax(1)
+    def features_of(self, images: Tensor) -> Tensor:
+        """The classifier's features, (N, D), of images (N, C, H, W) in [0, 1]."""
+        return in_parts(self.classifier.encode, images)
+
+    def classes_of(self, images: Tensor) -> Tensor:
+        """The likeliest class, (N,), of images (N, C, H, W) in [0, 1]."""
+        return in_parts(self.classifier.classify, images).argmax(1)
 
 
 def unit_range(images: Tensor) -> Tensor:

@@ -211,7 +211,7 @@ def measure_beside(reference: Reference, numbers: list[int], sizes: Sizes, kept:
         beside.threshold = copy_threshold(reference)
     if reference.classifier is not None:
         images, labels = reference.draw("test", len(reference.test), seed=0)
-        beside.classifier_accuracy = float((reference.look(images)[1] == labels).double().mean())
+        beside.classifier_accuracy = float((reference.classes_of(images) == labels).double().mean())
         for n in numbers:
             beside.sets[n], beside.counts[n] = {}, {}
             for name, (images, data) in baselines(reference, n, sizes.seed).items():

@@ -12,7 +12,7 @@ import torch
 
 from tests.processes import Run, start_two
 
-EPOCHS = 8
+EPOCHS = 6
 
 
 def start(root: Path, name: str, *words: str) -> Run:
@@ -144,7 +144,7 @@ def test_ten_kills_lose_nothing(root: Path) -> None:
         newest = checkpoints(root, f"killed_{number}") / "newest.ckpt"
         half = newest.with_name(".newest.ckpt.tmp")
         run.wait_until(newest.exists)
-        time.sleep(moments.random() / 5)
+        time.sleep(moments.random() / 10)
         if number % 2:
             run.wait_until(half.exists)
         run.send(signal.SIGKILL)

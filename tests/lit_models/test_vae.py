@@ -225,7 +225,7 @@ def test_scheduler_that_watches_a_figure(tmp_path: Path) -> None:
 def test_learns_to_reconstruct_better_than_the_mean_image(conditional: bool, likelihood: str, tmp_path: Path) -> None:
     data = DigitsDataModule()
     model = LitVAE((1, 28, 28), conditional=conditional, likelihood=likelihood)
-    trainer = make_trainer(tmp_path, max_epochs=30, enable_checkpointing=False)
+    trainer = make_trainer(tmp_path, max_epochs=15, enable_checkpointing=False)
     trainer.fit(model, datamodule=data)
     train, val = (data.split(split)[0].float() / 255 for split in ("train", "val"))
     y = data.split("val")[1]
