@@ -1,5 +1,6 @@
 """Shared fixtures: small generated data in the true file format, and where the real data may lie."""
 
+import gc
 import os
 from functools import partial
 from pathlib import Path
@@ -37,6 +38,11 @@ def write_dataset(root: Path, name: str, train_size: int = 200, test_size: int =
         images[np.arange(size), 2 * labels + 4, 6:22] = 255
         write_idx(root / name / "raw" / f"{prefix}-images-idx3-ubyte", images)
         write_idx(root / name / "raw" / f"{prefix}-labels-idx1-ubyte", labels)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: no garbage collection needs to look at its million objects again."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
