@@ -45,6 +45,11 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def pytest_sessionfinish() -> None:
+    """At its end the interpreter collects everything; what it does not find counts as a leak to some libraries."""
+    gc.unfreeze()
+
+
 @pytest.fixture(scope="session")
 def fake_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with small generated MNIST, KMNIST, FashionMNIST, CIFAR-10 and SVHN files, and pictures."""
@@ -67,11 +72,13 @@ def real_data() -> Path:
 
 
 @pytest.fixture
-def short_tsne(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A quarter of t-SNE's iterations, for tests of whole runs, which do not look at the picture."""
+def quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A quarter of t-SNE's iterations and figures without a layout, for tests of whole runs, which look at none."""
+    from matplotlib.figure import Figure
     from sklearn.manifold import TSNE
 
     monkeypatch.setattr("sklearn.manifold.TSNE", partial(TSNE, max_iter=250))
+    monkeypatch.setattr("callbacks.picture.Figure", lambda figsize, **_: Figure(figsize, dpi=30))
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from lit_generative import train
 from lit_models.networks import MapClassifier
 from tests.processes import assert_ranks_are_equal, fit_on_two
 
-pytestmark = pytest.mark.usefixtures("short_tsne")
+pytestmark = pytest.mark.usefixtures("quick_pictures")
 FIRST = "quickstart"  # what a new user runs first
 CONFIGS = sorted(
     (Path(__file__).parent.parent / "configs").glob("*.yaml"), key=lambda path: (path.stem != FIRST, path.stem)

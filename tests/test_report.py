@@ -13,7 +13,7 @@ from lit_generative import judge, report, train
 from lit_generative.trained import open_run
 from lit_models import load_model
 
-pytestmark = pytest.mark.usefixtures("short_tsne")
+pytestmark = pytest.mark.usefixtures("quick_pictures")
 SMALL = ["--samples=200", "--chain_samples=60", "--neighbours=100", "--copies=50", "--likelihood=50", "--draws=4"]
 SMALL += ["--probe_labels=200", "--probe_draws=2"]
 WIDTHS = ["--model.encoder.hidden_dims=[16]", "--model.decoder.hidden_dims=[16]"]
