@@ -29,7 +29,7 @@ playwright = pytest.importorskip("playwright.sync_api", reason="playwright is in
 pytestmark = pytest.mark.slow
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 SHAPE = (1, 28, 28)
-SECONDS = 15_000  # in milliseconds: how long a picture may take on a busy machine
+SECONDS = 60_000  # in milliseconds: how long a picture may take on a busy machine
 
 
 def digits() -> Examples:
@@ -171,6 +171,15 @@ def each_in_turn(visit: Visit) -> None:
     visit.page.get_by_role("option", name="each in turn", exact=True).click()
 
 
+def seed_at_rest(visit: Visit) -> int:
+    """The seed that the page has, once it has not changed for a moment."""
+    seeds = [-1, 0]
+    while seeds[-2] != seeds[-1]:
+        visit.page.wait_for_timeout(300)
+        seeds.append(int(visit.page.input_value("#samples-seed input")))
+    return seeds[-1]
+
+
 def test_twenty_quick_clicks(visit: Visit, models: list[Abilities]) -> None:
     visit.open("Samples")
     each_in_turn(visit)
@@ -178,8 +187,7 @@ def test_twenty_quick_clicks(visit: Visit, models: list[Abilities]) -> None:
     visit.shows("samples-0", grid(models[0], 100))
     for _ in range(20):
         visit.page.click("#samples-new", no_wait_after=True)
-    visit.page.wait_for_timeout(300)
-    seed = int(visit.page.input_value("#samples-seed input"))
+    seed = seed_at_rest(visit)
     assert 110 < seed <= 120  # the browser may take two clicks for one
     for number, model in enumerate(models):
         visit.shows(f"samples-{number}", grid(model, seed))
