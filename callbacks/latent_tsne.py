@@ -87,7 +87,8 @@ class LatentTSNE(PictureCallback):
             return
         kinds = torch.zeros(len(codes), dtype=torch.int64) if labels is None else labels
         names = [""] if labels is None else class_names(trainer, int(kinds.max()) + 1)
-        name, title = f"tsne_{self.code}", f"{split} split, {len(codes):,} points"
+        name = f"tsne_{self.code}"
+        title = f"t-SNE of codes ({self.code.replace('_', ' ')}), {split} split, {len(codes):,} points"
         if len(codes) >= _MANY:
             rank_zero_info(f"\nLatentTSNE draws {name} of {len(codes):,} codes, which takes half a minute or more")
         plane = tsne_plane(codes, self.seed)

@@ -133,8 +133,9 @@ def model_card(
     ]
     if WEIGHTS in files:
         uses = "".join(f"{line}\n" for line in _uses(model))
+        first = "import torch\n" * ("torch." in uses)
         parts.append(
-            "```python\nfrom lit_models import load_model\n\n"
+            f"```python\n{first}from lit_models import load_model\n\n"
             f'model = load_model("FOLDER")  # this one, or hf://OWNER/NAME\n{uses}```\n'
         )
     if graphs:
@@ -205,4 +206,7 @@ def _uses(model: Any) -> list[str]:
     ]
     if getattr(model, "image_shape", None) is None or not getattr(model, "classifies", True):
         return []  # a regression, or a model of codes
-    return [line for verb, line in answers if isinstance(model, verb)]
+    given = [f"y = torch.arange(10) % {classes}  # the classes asked for"] * is_conditional(model)
+    if not isinstance(model, Samples):
+        given.append(f"images = torch.rand(10, {', '.join(map(str, model.image_shape))})  # yours")
+    return given + [line for verb, line in answers if isinstance(model, verb)]

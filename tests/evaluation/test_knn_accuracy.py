@@ -107,7 +107,8 @@ def test_tsne_says_and_logs_how_far_classes_lie_apart(tmp_path: Path) -> None:
     events = EventAccumulator(str(tmp_path / "run" / "version_0")).Reload()
     for name in expected:
         assert [(point.step, point.value) for point in events.Scalars(name)] == [(2, 1.0)]
-    assert tsne.title == ("val split, 80 points\n10-nearest-neighbour accuracy 1.000 of the codes, 1.000 in the plane")
+    said = "10-nearest-neighbour accuracy 1.000 of the codes, 1.000 in the plane"
+    assert tsne.title == f"t-SNE of codes (mean), val split, 80 points\n{said}"
 
 
 @pytest.mark.parametrize("n", [3, 5, 10, 11])
@@ -120,6 +121,6 @@ def test_few_points_have_fewer_neighbours(n: int, tmp_path: Path) -> None:
 def test_without_labels_there_is_no_accuracy(tmp_path: Path) -> None:
     tsne = Titles()
     make_trainer(tmp_path, tsne, epochs=1).fit(Apart(), loader(16, labels=False), loader(20, labels=False))
-    assert tsne.title == "val split, 20 points"
+    assert tsne.title == "t-SNE of codes (mean), val split, 20 points"
     tags = EventAccumulator(str(tmp_path / "run" / "version_0")).Reload().Tags()["scalars"]
     assert not [tag for tag in tags if "knn" in tag]

@@ -8,14 +8,18 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import yaml
+from lightning import LightningModule
 
+from exporting.card import model_card
 from lit_generative import export, train
 from lit_generative.trained import file_hash, open_data, open_run
-from lit_models import LitVAE, load_model
+from lit_models import LitBoxRegressor, LitClassifier, LitSegmenter, LitVAE, load_model
+from lit_models.networks import MapClassifier, UNet
 from tests.exporting.hub import stand_in
 
 pytest.importorskip("safetensors", reason="the extra export is not installed")
@@ -103,6 +107,29 @@ def test_the_card_has_the_figures_of_the_report(run: Path, tmp_path: Path) -> No
     card = (weights_alone(run, tmp_path / "cvae", f"--report={report}") / "README.md").read_text()
     assert "| 12.35 ± 0.50 | 5,000 |" in card or "| 12.34 ± 0.50 | 5,000 |" in card
     assert "| coverage of test images by samples | 50.0% | 2,000 |" in card
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        LitVAE((1, 8, 8), latent_dim=2, conditional=True),
+        LitVAE((1, 8, 8), latent_dim=2),
+        LitClassifier((1, 8, 8)),
+        LitSegmenter((1, 8, 8), num_classes=2, network=UNet),
+        LitBoxRegressor((1, 8, 8), MapClassifier, frozen=False, pool=2),
+    ],
+    ids=["C-VAE", "VAE", "classifier", "segmenter", "box regressor"],
+)
+def test_the_card_s_example_runs_as_it_stands(model: LightningModule, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lit_models.load_model", lambda folder: model.eval() if folder == "FOLDER" else None)
+    card = model_card("name", model, "1 epoch", ["model.safetensors"])
+    (example,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    made: dict[str, Any] = {}
+    exec(example, made)
+    assert made["images"].shape == (10, 1, 8, 8)
+    answers = {"codes", "seen", "probabilities", "boxes"} & made.keys()
+    assert answers
+    assert all(len(made[answer]) == 10 for answer in answers)
 
 
 def cut(path: Path) -> None:
