@@ -135,7 +135,7 @@ def model_card(
         uses = "".join(f"{line}\n" for line in _uses(model))
         first = "import torch\n" * ("torch." in uses)
         parts.append(
-            f"```python\n{first}from lit_models import load_model\n\n"
+            f"With lit-generative and safetensors installed:\n\n```python\n{first}from lit_models import load_model\n\n"
             f'model = load_model("FOLDER")  # this one, or hf://OWNER/NAME\n{uses}```\n'
         )
     if graphs:
