@@ -92,7 +92,10 @@ class CSVDataModule(TableDataModule):
         self.class_names = class_names(column, targets, name)
         self.num_classes = len(self.class_names)
         if targets == "auto":
-            rank_zero_info(f"{path}: column {name!r} is taken for {self._what()} (targets says otherwise)")
+            other = "numbers" if self.num_classes else "classes"
+            rank_zero_info(
+                f"{path}: column {name!r} is taken for {self._what()}; targets={other!r} takes it for {other}"
+            )
         self._rows = self._with_targets(inputs, column, self.layout)
         self._test_rows: tuple[Tensor, Tensor] | None = None
         if test_path is not None:

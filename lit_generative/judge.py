@@ -59,13 +59,13 @@ def doubt(accuracy: float, image_shape: tuple[int, ...]) -> str | None:
 
     Example:
         >>> doubt(0.9, (1, 28, 28))
-        "the classifier's test accuracy is 90.0%, below 98%: read the figures of samples with care"
+        "the classifier's test accuracy is 90.0%, below 98%: read figures of samples with care, or give a better one"
     """
     if tuple(image_shape) != (1, 28, 28) or accuracy >= _EXPECTED:
         return None
     return (
-        f"the classifier's test accuracy is {accuracy:.1%}, below {_EXPECTED:.0%}: read the figures of samples "
-        "with care"
+        f"the classifier's test accuracy is {accuracy:.1%}, below {_EXPECTED:.0%}: read figures of samples "
+        "with care, or give a better one"
     )
 
 

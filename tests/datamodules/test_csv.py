@@ -124,7 +124,7 @@ def test_many_whole_numbers_are_no_classes(tmp_path: Path, caplog: pytest.LogCap
     text = "x,y\n" + "".join(f"{row % 3},{row}\n" for row in range(101))
     with caplog.at_level("INFO"):
         assert whole(write(tmp_path, text), "y")[2].num_classes == 0
-    assert "column 'y' is taken for numbers (targets says otherwise)" in caplog.text
+    assert "column 'y' is taken for numbers; targets='classes' takes it for classes" in caplog.text
     assert whole(write(tmp_path, text), "y", targets="classes")[2].num_classes == 101
 
 
